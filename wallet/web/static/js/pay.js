@@ -1,0 +1,112 @@
+/**
+ * The confirm sheet: make the order, keep it, sign it, send it, and follow it until its outcome is known.
+ *
+ * Elements: #pay-ready (with #pay-button), #pay-checking, #pay-refused, #pay-unable; exactly one is shown.
+ */
+
+import { whyNot } from "./capability.js";
+import { find } from "./keys.js";
+import { alone, settle } from "./outcome.js";
+import { order as makeOrder, setClockFromPage } from "./sign.js";
+import { pendingOf, put } from "./store.js";
+import { $, data, refusalTexts, say, show, text } from "./ui.js";
+
+const sign = data("sign-data");
+const holder = sign.signer;
+const mine = new Set(sign.bills.map(({ bill }) => bill));
+const button = $("#pay-button");
+const PANELS = ["ready", "checking", "refused", "unable"];
+
+function stage(name, { focus = true } = {}) {
+  for (const panel of PANELS) show($(`#pay-${panel}`), panel === name);
+  document.body.dataset.pay = name;
+  if (focus) $(`#pay-${name} h2`)?.focus();
+}
+
+function unable(reason) {
+  say($("#pay-unable-title"), text(`unable_${reason}_title`));
+  say($("#pay-unable-next"), text(`unable_${reason}_next`, { origin: sign.aud }));
+  const link = $("#pay-unable-link");
+  show(link, reason === "key");
+  link.href = `/thiet-bi?next=${encodeURIComponent(location.pathname + location.search)}`;
+  stage("unable", { focus: false });
+}
+
+function told(name) {
+  const sending = name === "signing" || name === "sending";
+  say($("#pay-checking-title"), text(sending ? "sending_title" : "checking_title"));
+  say($("#pay-stage"), text(`stage_${name}`));
+}
+
+/** Follow `order` to its end, here. Call inside `alone`. */
+async function follow(order) {
+  const outcome = await settle(order, told);
+  if (outcome.state === "gone") return location.reload();
+  if (outcome.state === "done") {
+    return location.replace(sign.confirm_url + encodeURIComponent(order.id));
+  }
+  if (outcome.state === "signedOut") {
+    say($("#pay-stage"), text("signed_out"));
+    return show($("#pay-sign-in"));
+  }
+  const { title, safe, next } = refusalTexts(outcome);
+  say($("#pay-refused-title"), title);
+  say($("#pay-refused-safe"), safe);
+  say($("#pay-refused-next"), next);
+  show($("#pay-refused-devices"), outcome.status === 401);
+  stage("refused");
+}
+
+/** An order that touches one of these bills and has no known outcome, if there is one. */
+async function unfinished() {
+  return (await pendingOf(holder)).find(({ bills }) => bills.some((id) => mine.has(id)));
+}
+
+async function pay() {
+  button.disabled = true;
+  stage("checking");
+  told("signing");
+  try {
+    await alone(holder, async () => {
+      // Another tab may have begun to pay one of these while we waited for our turn.
+      let order = await unfinished();
+      if (!order) {
+        order = makeOrder({
+          aud: sign.aud, holder, kind: sign.kind, path: "/v1/bill-payments",
+          fields: { payer: sign.payer, bills: sign.bills.map(({ bill, version, amount }) => (
+            { bill: String(bill), version: String(version), amount: String(amount) })) },
+          extra: { bills: [...mine], total: String(sign.bills.reduce((sum, { amount }) => sum + BigInt(amount), 0n)) },
+        });
+        await put("pending", order);
+      }
+      await follow(order);
+    });
+  } catch (fault) {
+    // Nothing is sent before it is kept, so a fault up to there has paid nothing; after it, the next page resolves it.
+    console.error(fault);
+    if (await unfinished().catch(() => null)) return location.reload();
+    unable("storage");
+  }
+}
+
+async function start() {
+  setClockFromPage();
+  const reason = await whyNot(sign.aud);
+  if (reason) return unable(reason);
+  const order = await unfinished();
+  if (order) {
+    stage("checking", { focus: false });
+    told("checking");
+    return alone(holder, () => follow(order));
+  }
+  const key = await find(holder);
+  if (!key || key.state === "made") return unable("key");
+  if (key.state === "pending") return unable("approval");
+  button.addEventListener("click", pay);
+  button.disabled = false;
+  stage("ready", { focus: false });
+}
+
+// A page brought back by the Back button shows the moment it was left: start over.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+start();

@@ -1,0 +1,87 @@
+/**
+ * On every page of a signed-in citizen: orders whose outcome is unknown are resolved first.
+ *
+ * A banner says so, the bills they touch cannot be paid again meanwhile, and the outcome takes its place.
+ */
+
+import { alone, settle } from "./outcome.js";
+import { setClockFromPage } from "./sign.js";
+import { pendingOf } from "./store.js";
+import { $, $$, dong, make, refusalTexts, say, show, text } from "./ui.js";
+
+const CONFIRMATION = "/xac-nhan/";
+
+/** Mark every element of a bill as being checked (or free it again). */
+export function holdBills(bills, on) {
+  for (const id of bills) {
+    for (const element of $$(`[data-bill="${CSS.escape(id)}"]`)) {
+      element.toggleAttribute("data-checking", on);
+      for (const box of $$('input[type="checkbox"]', element)) {
+        if (on) box.checked = false;
+        box.disabled = on;
+        box.dispatchEvent(new Event("change", { bubbles: true }));
+      }
+      for (const way of $$("[data-pay]", element)) show(way, !on);
+      for (const word of $$("[data-checking-note]", element)) show(word, on);
+    }
+  }
+}
+
+/** Resolve what is pending for `holder`. The pay page does its own: see pay.js. */
+export async function resolvePending(holder) {
+  const orders = await pendingOf(holder);
+  if (!orders.length) return;
+  setClockFromPage();
+  const banner = $("#pending");
+  for (const order of orders) holdBills(order.bills, true);
+  showChecking(banner, orders);
+  await alone(holder, async () => {
+    for (const order of orders) {
+      const outcome = await settle(order, (stage) => say($("#pending-detail"), text(`stage_${stage === "sending" ? "checking" : stage}`)));
+      if (outcome.state === "signedOut") return showSignIn(banner);
+      if (outcome.state === "gone") {
+        holdBills(order.bills, false);
+        show(banner, false);
+      } else if (outcome.state === "done") {
+        if (location.pathname === "/thanh-toan") return location.replace(CONFIRMATION + order.id);
+        showDone(banner, order);
+      } else {
+        holdBills(order.bills, false);
+        showRefused(banner, outcome);
+      }
+    }
+  });
+}
+
+function panel(banner, kind, ...children) {
+  banner.className = `note note-${kind}`;
+  banner.replaceChildren(make("div", {}, ...children));
+  show(banner);
+}
+
+function showChecking(banner, orders) {
+  const total = orders.reduce((sum, order) => sum + BigInt(order.total), 0n);
+  panel(banner, "warn",
+    make("p", { className: "note-title", words: text("checking_title") }),
+    make("p", { words: text("checking_sum", { sum: dong(total) }) }),
+    make("p", { id: "pending-detail", words: text("stage_checking") }));
+}
+
+function showDone(banner, order) {
+  panel(banner, "ok",
+    make("p", { className: "note-title", words: text("done_title", { sum: dong(order.total) }) }),
+    make("a", { href: CONFIRMATION + order.id, words: text("done_link") }));
+}
+
+function showRefused(banner, outcome) {
+  const { title, safe, next } = refusalTexts(outcome);
+  panel(banner, "bad",
+    make("p", { className: "note-title", words: title }), make("p", { words: safe }), make("p", { words: next }));
+}
+
+function showSignIn(banner) {
+  panel(banner, "warn",
+    make("p", { className: "note-title", words: text("checking_title") }),
+    make("p", { words: text("signed_out") }),
+    make("a", { href: "/dang-nhap", words: text("sign_in") }));
+}
