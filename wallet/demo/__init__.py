@@ -1,0 +1,1 @@
+"""The demo city: invented people, their bills and their first payments."""
