@@ -1,0 +1,154 @@
+"""Accounts, as their holders see them: posted, held, available, and the statement.
+
+Words   posted: what the entries come to · held: set aside · available = posted − held; never a bare "balance".
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from wallet.ids import AccountId, AuthorityId, EntryId, HolderId
+from wallet.ledger import chart
+from wallet.refusal import Refusal
+
+PAGE_ROWS_MAX: Final = 100
+
+
+class NotFound(Refusal):
+    """No account of the caller's with that id."""
+
+    code = "account_not_found"
+    status = 404
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account and its exact balance at one instant. Amounts are whole đồng on the account's normal side."""
+
+    id: AccountId
+    holder: HolderId
+    code: str
+    status: str
+    posted: int
+    held: int
+
+    @property
+    def available(self) -> int:
+        """What may leave the account."""
+        return self.posted - self.held
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """What never changes about an account: who holds it and its place in the chart."""
+
+    holder: HolderId | None
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRow:
+    """One posting as seen from one account: positive is money in. `seq` is the key to page by."""
+
+    seq: int
+    entry: EntryId
+    authority: AuthorityId
+    order: UUID
+    signer: HolderId
+    kind: str
+    settles: UUID | None
+    effective_at: datetime
+    posted_at: datetime
+    counterparty: AccountId
+    amount: int
+
+
+def read(connection: sa.Connection, account: AccountId, *, holder: HolderId) -> Account:
+    """Return an account of `holder`, its balance exact in one statement: the row plus the deltas not yet folded.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's; which of the two is not said.
+    """
+    row = connection.exec_driver_sql(
+        "SELECT a.id, a.holder, a.code, a.status, b.posted, b.held FROM ledger.account a"
+        " JOIN ledger.balance_now b ON b.account = a.id WHERE a.id = %s AND a.holder = %s",
+        (account, holder),
+    ).one_or_none()
+    if row is None:
+        raise NotFound(param="account")
+    return Account(**row._mapping)
+
+
+def wallet_of(connection: sa.Connection, holder: HolderId) -> Account | None:
+    """Return a holder's wallet, if they have opened one."""
+    row = connection.exec_driver_sql(
+        "SELECT a.id, a.holder, a.code, a.status, b.posted, b.held FROM ledger.account a"
+        " JOIN ledger.balance_now b ON b.account = a.id WHERE a.holder = %s AND a.code = %s",
+        (holder, chart.WALLET),
+    ).one_or_none()
+    return Account(**row._mapping) if row else None
+
+
+def owner(connection: sa.Connection, account: AccountId) -> Owner | None:
+    """Return who holds an account. Asked of the database once: this never changes."""
+    found = _remembered(account)
+    if not found:
+        row = connection.exec_driver_sql(
+            "SELECT holder, code FROM ledger.account WHERE id = %s", (account,)
+        ).one_or_none()
+        if row is None:
+            return None
+        found.append(Owner(holder=row.holder, code=row.code))
+    return found[0]
+
+
+@lru_cache(maxsize=50_000)
+def _remembered(account: AccountId) -> list[Owner]:  # noqa: ARG001 - the key of the cache
+    """Return the cache's place for an account: empty until it is known, so that "none" is never remembered."""
+    return []
+
+
+def payer(connection: sa.Connection, account: AccountId, *, signer: HolderId) -> AccountId:
+    """Return the wallet that money shall leave, if it is the signer's own.
+
+    Raises:
+        NotFound.
+    """
+    found = owner(connection, account)
+    if found is None or found.holder != signer or found.code != chart.WALLET:
+        raise NotFound(param="payer")
+    return account
+
+
+def statement(
+    connection: sa.Connection, account: AccountId, *, before: int | None, rows_max: int
+) -> list[StatementRow]:
+    """Return an account's postings, newest first, `rows_max` of those with a key below `before`.
+
+    Two index scans, one for each side, merged: as quick on the millionth page as on the first.
+    """
+    assert 1 <= rows_max <= PAGE_ROWS_MAX + 1, "the door bounds the page"
+    rows = connection.exec_driver_sql(
+        """
+        WITH side AS (
+            (SELECT seq, entry, credit AS counterparty, amount, 'debit' AS side FROM ledger.posting
+             WHERE debit = %(account)s AND seq < %(before)s ORDER BY seq DESC LIMIT %(rows)s)
+            UNION ALL
+            (SELECT seq, entry, debit, amount, 'credit' FROM ledger.posting
+             WHERE credit = %(account)s AND seq < %(before)s ORDER BY seq DESC LIMIT %(rows)s)
+        )
+        SELECT s.seq, s.entry, e.authority, u.order_id AS "order", u.signer, e.kind, e.settles, e.effective_at,
+               e.posted_at, s.counterparty, CASE WHEN s.side = a.normal THEN s.amount ELSE -s.amount END AS amount
+        FROM side s
+        JOIN ledger.entry e ON e.id = s.entry
+        JOIN ledger.authority u ON u.id = e.authority
+        JOIN ledger.account a ON a.id = %(account)s
+        ORDER BY s.seq DESC LIMIT %(rows)s
+        """,
+        {"account": account, "before": before if before is not None else 2**63 - 1, "rows": rows_max},
+    )
+    return [StatementRow(**row._mapping) for row in rows]

@@ -1,0 +1,280 @@
+"""Bills found: a debtor's, an agency's, by dossier code or by the bill's own code. Reads only."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from wallet import clock, db, text
+from wallet.bills import refusals, status, tables
+from wallet.bills.status import Status
+from wallet.identity import attempts
+from wallet.identity.tables import person
+from wallet.ids import BillId, HolderId, OrderId
+from wallet.ledger.tables import authority, entry
+from wallet.refusal import Refusal
+
+PAGE_ROWS_MAX: Final = 100
+GRANT_LIFE: Final = timedelta(days=1)
+"""How long somebody who proved to know a bill may see and pay it: a day, so that a family can find the money."""
+DETAIL_DIGITS: Final = 4
+
+
+class WrongDetail(Refusal):
+    """No bill with that code whose debtor's phone ends so; which of the two is not said."""
+
+    code = "bill_lookup_failed"
+    status = 404
+    stored = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of a bill."""
+
+    name: str
+    amount: int
+    chuong: str
+    tieu_muc: str
+    dia_ban: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """A bill as it is today. `order` and `paid_at` name what paid it, once it is paid."""
+
+    id: BillId
+    code: str
+    agency: HolderId
+    debtor: HolderId
+    debtor_name: str
+    dossier: str
+    procedure: str
+    total: int
+    version: int
+    status: Status
+    due: date
+    expires: date | None
+    issued_at: datetime
+    closed_at: datetime | None
+    close_reason: str | None
+    supersedes: BillId | None
+    superseded_by: BillId | None
+    lines: tuple[Line, ...]
+    payer: HolderId | None
+    order: OrderId | None
+    paid_at: datetime | None
+
+
+def of_debtor(
+    connection: sa.Connection, debtor: HolderId, *, now: datetime, after: UUID | None = None, rows_max: int = 100
+) -> list[Bill]:
+    """Return a debtor's bills in the order of issue, `rows_max` of those after the key `after`."""
+    bill = tables.bill
+    query = _query().where(bill.c.debtor == debtor)
+    if after is not None:
+        query = query.where(bill.c.id > after)
+    return _bills(connection, query.order_by(bill.c.id).limit(rows_max), now=now)
+
+
+def of_agency(
+    connection: sa.Connection, agency: HolderId, *, now: datetime, after: UUID | None = None, rows_max: int = 100
+) -> list[Bill]:
+    """Return an agency's bills in the order of issue, `rows_max` of those after the key `after`."""
+    bill = tables.bill
+    query = _query().where(bill.c.agency == agency)
+    if after is not None:
+        query = query.where(bill.c.id > after)
+    return _bills(connection, query.order_by(bill.c.id).limit(rows_max), now=now)
+
+
+def search(
+    connection: sa.Connection, agency: HolderId, words: str, *, now: datetime, rows_max: int = 20
+) -> list[Bill]:
+    """Find an agency's bills by the beginning of a dossier code, a bill's code, or words of the debtor's name.
+
+    Accents, case, dots and hyphens do not count.
+    """
+    code, name = text.fold_code(words), text.fold(words)
+    bill = tables.bill
+    if not code:
+        return []
+    by_code = sa.or_(
+        bill.c.dossier_folded.startswith(code, autoescape=True),
+        bill.c.code == bill_code(words),
+    )
+    by_name = [
+        sa.literal(" ").concat(person.c.name_folded).contains(f" {word}", autoescape=True) for word in name.split()
+    ]
+    query = _query().where(bill.c.agency == agency, sa.or_(by_code, sa.and_(*by_name)))
+    return _bills(connection, query.order_by(bill.c.id.desc()).limit(rows_max), now=now)
+
+
+def by_ids(connection: sa.Connection, bills: Sequence[UUID], *, now: datetime) -> list[Bill]:
+    """Return bills by id, in the order asked, without those that do not exist."""
+    found = {bill.id: bill for bill in _bills(connection, _query().where(tables.bill.c.id.in_(bills)), now=now)}
+    return [found[BillId(id)] for id in bills if id in found]
+
+
+def visible(connection: sa.Connection, bills: Sequence[UUID], holder: HolderId, *, now: datetime) -> list[Bill]:
+    """Return those bills that a citizen may see: their own, those they were let in to, and those they have paid."""
+    granted = set(
+        connection.execute(
+            sa.select(tables.payer_grant.c.bill).where(
+                tables.payer_grant.c.bill.in_(bills),
+                tables.payer_grant.c.holder == holder,
+                tables.payer_grant.c.until > now,
+            )
+        ).scalars()
+    )
+    return [
+        bill
+        for bill in by_ids(connection, bills, now=now)
+        if bill.debtor == holder or bill.payer == holder or bill.id in granted
+    ]
+
+
+def bill_code(words: str) -> str:
+    """Spell a typed bill code as it is stored: "ab2cd 34efg" → "AB2CD-34EFG"."""
+    letters = re.sub(r"[^0-9A-Z]", "", words.upper())
+    return f"{letters[:5]}-{letters[5:]}"
+
+
+def let_in(database: sa.Engine, holder: HolderId, *, code: str, detail: str, now: datetime) -> BillId:
+    """Let somebody see and pay another's bill, who knows its code and the last digits of the debtor's phone.
+
+    Tries are counted, by bill and by holder, before anything is looked up.
+
+    Raises:
+        attempts.TooMany, WrongDetail.
+    """
+    spelled = bill_code(code)
+    attempts.count(
+        database,
+        [
+            (attempts.LOOKUP_BY_BILL, f"{holder}:{spelled}"),
+            (attempts.LOOKUP_OF_BILL, spelled),
+            (attempts.LOOKUP_BY_HOLDER, str(holder)),
+        ],
+        now=now,
+    )
+    grant = tables.payer_grant
+
+    def work(unit: sa.Connection) -> BillId:
+        row = unit.execute(
+            sa.select(tables.bill.c.id, person.c.phone)
+            .join(person, person.c.holder == tables.bill.c.debtor)
+            .where(tables.bill.c.code == spelled)
+        ).one_or_none()
+        if row is None or len(detail) != DETAIL_DIGITS or not (row.phone or "").endswith(detail):
+            raise WrongDetail(param="detail")
+        until = now + GRANT_LIFE
+        unit.execute(
+            insert(grant)
+            .values(bill=row.id, holder=holder, until=until)
+            .on_conflict_do_update(index_elements=[grant.c.bill, grant.c.holder], set_={"until": until})
+        )
+        return BillId(row.id)
+
+    return db.unit(database, work)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """What came in under one budget line on one day."""
+
+    chuong: str
+    tieu_muc: str
+    dia_ban: str
+    count: int
+    amount: int
+
+
+def takings(connection: sa.Connection, agency: HolderId, day: date) -> list[Taking]:
+    """Return an agency's takings of one of the city's days, by budget line, read from the ledger's postings."""
+    start, end = clock.day_bounds(day)
+    rows = connection.exec_driver_sql(
+        """
+        SELECT a.chuong, a.tieu_muc, a.dia_ban, count(*) AS count, sum(p.amount)::bigint AS amount
+        FROM ledger.account a
+        JOIN ledger.posting p ON p.credit = a.id
+        JOIN ledger.entry e ON e.id = p.entry
+        WHERE a.code = 'agency' AND a.holder = %s AND e.effective_at >= %s AND e.effective_at < %s
+        GROUP BY a.chuong, a.tieu_muc, a.dia_ban
+        ORDER BY a.chuong, a.tieu_muc, a.dia_ban
+        """,
+        (agency, start, end),
+    )
+    return [Taking(**row._mapping) for row in rows]
+
+
+def _query() -> sa.Select[Any]:
+    bill = tables.bill
+    newer = bill.alias("newer")
+    return (
+        sa.select(
+            bill,
+            person.c.name.label("debtor_name"),
+            newer.c.id.label("superseded_by"),
+            entry.c.effective_at.label("paid_at"),
+            authority.c.signer.label("payer"),
+            authority.c.order_id.label("order"),
+        )
+        .outerjoin(person, person.c.holder == bill.c.debtor)
+        .outerjoin(newer, newer.c.supersedes == bill.c.id)
+        .outerjoin(entry, entry.c.settles == bill.c.id)
+        .outerjoin(authority, authority.c.id == entry.c.authority)
+    )
+
+
+def _bills(connection: sa.Connection, query: sa.Select[Any], *, now: datetime) -> list[Bill]:
+    """Read bills and their lines in two statements, however many there are."""
+    rows = connection.execute(query).all()
+    lines: dict[UUID, list[Line]] = {row.id: [] for row in rows}
+    table = tables.bill_line
+    for line in connection.execute(
+        sa.select(table).where(table.c.bill.in_(list(lines))).order_by(table.c.bill, table.c.line)
+    ):
+        lines[line.bill].append(
+            Line(
+                name=line.name,
+                amount=line.amount,
+                chuong=line.chuong,
+                tieu_muc=line.tieu_muc,
+                dia_ban=line.dia_ban,
+            )
+        )
+    today = clock.day_of(now)
+    return [
+        Bill(
+            id=row.id,
+            code=row.code,
+            agency=row.agency,
+            debtor=row.debtor,
+            debtor_name=row.debtor_name or "",
+            dossier=row.dossier,
+            procedure=row.procedure,
+            total=row.total,
+            version=row.version,
+            status=status.of(
+                state=row.state, paid=row.order is not None, due=row.due, expires=row.expires, today=today
+            ),
+            due=row.due,
+            expires=row.expires,
+            issued_at=row.issued_at,
+            closed_at=row.closed_at,
+            close_reason=row.close_reason,
+            supersedes=row.supersedes,
+            superseded_by=row.superseded_by,
+            lines=tuple(lines[row.id]),
+            payer=row.payer,
+            order=row.order,
+            paid_at=row.paid_at,
+        )
+        for row in rows
+    ]

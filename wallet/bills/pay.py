@@ -1,0 +1,133 @@
+"""Bills paid: several bills of several agencies under one signature, one entry each, all or nothing.
+
+Money   The payer's wallet is debited, each agency's account of the line's budget codes is credited, line by line.
+        The signed order carries the amount seen; a bill that changed since is never paid at the old price.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from wallet import accounts, clock, ids
+from wallet.bills import refusals, status
+from wallet.bills.status import Status
+from wallet.events import Event
+from wallet.ids import AccountId, BillId, EntryId, OrderId
+from wallet.ledger import Claim, Entry, Plan, Posting
+from wallet.money import Dong
+
+BILLS_MAX: Final = 20
+"""Bills in one order: a family's month. At some ten lines each it stays below the ledger's postings of a unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillSeen:
+    """A bill as the payer saw it."""
+
+    bill: BillId
+    version: int
+    amount: Dong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillPaymentOrder:
+    """What a payer signed."""
+
+    id: OrderId
+    payer: AccountId
+    bills: tuple[BillSeen, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillPaid:
+    """One bill of a payment, and the entry that settles it."""
+
+    bill: BillId
+    code: str
+    entry: EntryId
+    amount: Dong
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillPayment:
+    """What was done."""
+
+    order: OrderId
+    payer: AccountId
+    total: Dong
+    effective_at: datetime
+    bills: tuple[BillPaid, ...]
+
+
+def pay(unit: sa.Connection, claim: Claim, order: BillPaymentOrder, *, now: datetime) -> Plan:
+    """Decide a payment of bills: one entry per bill, one posting per line, all in one unit.
+
+    Args:
+        unit: an open unit whose order is claimed; whoever opened it commits it.
+        claim: whose order it is.
+        order: 1 to BILLS_MAX different bills, each with the amount and version seen.
+        now: aware UTC, read once at the door.
+
+    Raises:
+        refusals.NotFound, Cancelled, Superseded, Expired, Waived, Paid, Changed: for the first bill of the order that is
+            at fault, naming it. accounts.NotFound: the payer is no wallet of the signer's.
+    """
+    payer = accounts.payer(unit, order.payer, signer=claim.signer)
+    rows = unit.exec_driver_sql(
+        "SELECT * FROM bills.lock_bills(%s, %s, %s)", ([seen.bill for seen in order.bills], claim.signer, now)
+    )
+    found = {row.id: row for row in rows}
+    entries, events, paid = [], [], []
+    for seen in order.bills:
+        row = found.get(seen.bill)
+        _payable(row, seen, claim, now=now)
+        entry = Entry(
+            id=EntryId(ids.new()),
+            kind="bill_payment",
+            effective_at=now,
+            settles=row.id,
+            postings=tuple(
+                Posting(debit=payer, credit=account, amount=amount)
+                for account, amount in zip(row.accounts, row.amounts, strict=True)
+            ),
+        )
+        entries.append(entry)
+        events.append(Event(type="bill.paid", subject=row.id, entry=entry.id, data={"version": str(row.version)}))
+        paid.append(BillPaid(bill=row.id, code=row.code, entry=entry.id, amount=row.total))
+    done = BillPayment(
+        order=order.id,
+        payer=payer,
+        total=Dong(sum(one.amount for one in paid)),
+        effective_at=now,
+        bills=tuple(paid),
+    )
+    return Plan(entries=tuple(entries), events=tuple(events), answer=done)
+
+
+_REFUSED: Final = {
+    Status.PAID: refusals.Paid,
+    Status.CANCELLED: refusals.Cancelled,
+    Status.SUPERSEDED: refusals.Superseded,
+    Status.EXPIRED: refusals.Expired,
+    Status.WAIVED: refusals.Waived,
+}
+
+
+def _payable(row: Any, seen: BillSeen, claim: Claim, *, now: datetime) -> None:
+    """Refuse a locked bill that this signer may not pay, or not any more, or not at this price."""
+    facts = {"bill": str(seen.bill)}
+    if row is None or not (row.debtor == claim.signer or row.granted):
+        raise refusals.NotFound(param="bills", **facts)
+    today = status.of(
+        state=row.state,
+        paid=row.settled_by is not None,
+        due=row.due,
+        expires=row.expires,
+        today=clock.day_of(now),
+    )
+    if not today.payable:
+        raise _REFUSED[today](param="bills", **facts)
+    if (row.version, row.total) != (seen.version, seen.amount):
+        raise refusals.Changed(param="bills", **facts, amount=str(row.total), version=str(row.version))

@@ -1,0 +1,75 @@
+"""The database: one metadata for all tables, engines, and the unit of work.
+
+Words   A unit is our database transaction; `unit()` is the only begin and commit of a write.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+UNIT_TRIES: Final = 5
+"""A deadlock or serialisation failure is answered by running the unit again; five in a row is a bug, not bad luck."""
+
+_AGAIN = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+
+LOCK_TIMEOUT_MS: Final = 5_000
+"""A unit that waits longer than this for a lock gives up: a stopped process must not stop the city."""
+
+STATEMENT_TIMEOUT_MS: Final = 15_000
+
+POOL_SIZE: Final = 4
+"""Connections a process keeps: a sync worker uses one, the reader of pages a second."""
+
+Result = TypeVar("Result")
+
+
+def engine(url: str, *, name: str = "wallet") -> sa.Engine:
+    """Connect lazily to `url` (postgresql://…), at READ COMMITTED, in UTC.
+
+    Args:
+        url: a role's own URL; nothing here knows which role.
+        name: shown in pg_stat_activity.
+    """
+    url = url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
+    options = (
+        f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS}"
+        " -c idle_in_transaction_session_timeout=30000"
+    )
+    return sa.create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        pool_timeout=5,
+        pool_pre_ping=False,
+        pool_recycle=1800,
+        connect_args={"options": options, "application_name": name, "connect_timeout": 5},
+    )
+
+
+def unit(db: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
+    """Run `work` in one transaction and commit it; run it again when the database asks for that.
+
+    Raises:
+        Whatever `work` raises, after a rollback that leaves nothing behind.
+    """
+    for left in reversed(range(UNIT_TRIES)):
+        try:
+            with db.begin() as connection:
+                return work(connection)
+        except DBAPIError as fault:
+            if not isinstance(fault.orig, _AGAIN) or left == 0:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")

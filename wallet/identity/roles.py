@@ -1,0 +1,50 @@
+"""Roles: what a holder may do at the doors."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from wallet.identity import tables
+from wallet.ids import HolderId
+
+
+class Role(StrEnum):
+    """Who somebody is to the service. A holder usually has one."""
+
+    CITIZEN = "citizen"
+    OFFICER = "officer"
+    AGENCY = "agency"
+    AUDITOR = "auditor"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A holder's role, and for officers and machines the agency that they act for."""
+
+    role: Role
+    agency: HolderId | None
+
+
+def of(connection: sa.Connection, holder: HolderId) -> list[Membership]:
+    """Return a holder's roles."""
+    rows = connection.execute(
+        sa.select(tables.role.c.role, tables.role.c.agency).where(tables.role.c.holder == holder)
+    )
+    return [Membership(Role(row.role), row.agency) for row in rows]
+
+
+def agency_of(connection: sa.Connection, holder: HolderId) -> HolderId | None:
+    """Return the agency that a holder acts for as officer or machine, if any."""
+    return connection.execute(
+        sa.select(tables.role.c.agency).where(tables.role.c.holder == holder, tables.role.c.agency.is_not(None))
+    ).scalar()
+
+
+def grant(unit: sa.Connection, holder: HolderId, role: Role, *, agency: HolderId | None = None) -> None:
+    """Give a holder a role; giving it again changes nothing."""
+    unit.execute(
+        insert(tables.role).values(holder=holder, role=role.value, agency=agency).on_conflict_do_nothing()
+    )

@@ -1,0 +1,18 @@
+"""The chart of accounts this slice uses, by the names that the code calls them; the rows stand in the migration.
+
+Source  The project's design, section 5. Later issues add theirs by migration.
+"""
+
+from typing import Final
+
+BANK_GUARANTEE: Final = "bank.guarantee"
+"""Asset: the guarantee account, one đồng for each in a wallet (Circular 40/2024)."""
+
+BANK_COLLECTION: Final = "bank.collection"
+"""Asset: money collected for agencies, kept apart by law."""
+
+WALLET: Final = "wallet"
+"""Liability: what we owe a holder; floored at zero."""
+
+AGENCY: Final = "agency"
+"""Liability: what we have collected for an agency under one budget line (chương, tiểu mục, địa bàn)."""

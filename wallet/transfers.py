@@ -1,0 +1,96 @@
+"""Transfers: money moved from one wallet to another, at once.
+
+Words   An order is what was asked; a transfer is what was done, and is never edited.
+Money   Whole đồng, at least one. There is no fee.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+
+from wallet import accounts, ids
+from wallet.events import Event
+from wallet.ids import AccountId, EntryId, OrderId
+from wallet.ledger import Claim, Entry, Plan, Posting, chart
+from wallet.money import Dong
+from wallet.refusal import Refusal
+
+MEMO_CHARS_MAX: Final = 140
+"""Two lines on a phone."""
+
+
+class SameAccount(Refusal):
+    """Payer and payee are one and the same account."""
+
+    code = "transfer_same_account"
+    status = 422
+
+
+class PayeeNotFound(Refusal):
+    """The payee is no wallet."""
+
+    code = "payee_not_found"
+    status = 404
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferOrder:
+    """What a payer signed."""
+
+    id: OrderId
+    payer: AccountId
+    payee: AccountId
+    amount: Dong
+    memo: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """What was done."""
+
+    order: OrderId
+    entry: EntryId
+    payer: AccountId
+    payee: AccountId
+    amount: Dong
+    memo: str
+    effective_at: datetime
+
+
+def send(unit: sa.Connection, claim: Claim, order: TransferOrder, *, now: datetime) -> Plan:
+    """Decide a transfer: the amount from the payer's wallet to the payee's, in one entry.
+
+    Args:
+        unit: an open unit whose order is claimed; whoever opened it commits it.
+        claim: whose order it is.
+        order: the amount in whole đồng, at least 1.
+        now: aware UTC, read once at the door.
+
+    Raises:
+        SameAccount, accounts.NotFound, PayeeNotFound. `ledger.execute` then raises Insufficient or NotOpen.
+    """
+    if order.payer == order.payee:
+        raise SameAccount(param="payee")
+    payer = accounts.payer(unit, order.payer, signer=claim.signer)
+    payee = accounts.owner(unit, order.payee)
+    if payee is None or payee.code != chart.WALLET:
+        raise PayeeNotFound(param="payee")
+    entry = Entry(
+        id=EntryId(ids.new()),
+        kind="transfer",
+        effective_at=now,
+        postings=(Posting(debit=payer, credit=order.payee, amount=order.amount),),
+    )
+    done = Transfer(
+        order=order.id,
+        entry=entry.id,
+        payer=payer,
+        payee=order.payee,
+        amount=order.amount,
+        memo=order.memo,
+        effective_at=now,
+    )
+    sent = Event(type="transfer.sent", subject=entry.id, entry=entry.id)
+    return Plan(entries=(entry,), events=(sent,), answer=done)
