@@ -12,6 +12,7 @@ export function start() {
     say($("#choose-sum"), dong(sum));
     say($("#choose-count"), text("chosen", { count: picked.length }));
     show($("#choose-total"), picked.length > 0);
+    $("#choose-bar").toggleAttribute("data-on", picked.length > 0);
     button.disabled = picked.length === 0;
   };
   form.addEventListener("change", count);

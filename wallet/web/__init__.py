@@ -1,0 +1,1 @@
+"""Doors: they translate a request, make one call, and translate back. Nothing below them knows HTTP."""

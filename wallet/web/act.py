@@ -1,0 +1,161 @@
+"""Act: what every signed door does between the request and the verb, and between the outcome and the reply."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from flask import Response, request
+from marshmallow import Schema
+
+from wallet import canonical, orders
+from wallet.crypto import PublicKey
+from wallet.ids import HolderId, OrderId
+from wallet.ledger import Claim, Evidence, Plan
+from wallet.orders import Outcome
+from wallet.web import fields, gate, problems
+from wallet.web.fields import OrderSchema
+from wallet.web.state import now, state
+
+Verb = Callable[[sa.Connection, Claim, Any, datetime], Plan]
+
+BODY_BYTES_MAX: Final = 64 * 1024
+"""An order of twenty bills takes 3 kB."""
+
+_IDEMPOTENCY_KEY: Final = re.compile(r'"([0-9a-f-]{36})"')
+
+
+def act(
+    asks: OrderSchema,
+    verb: Verb,
+    answers: Schema,
+    *,
+    status: int = 201,
+    check: Callable[[Any], None] | None = None,
+    possession: Callable[[Any], PublicKey] | None = None,
+) -> Response:
+    """Carry out a signed order: bytes in, the stored outcome out.
+
+    Args:
+        asks: the order's schema.
+        verb: decides it, inside the unit.
+        answers: spells what was done.
+        status: of the answer when it was carried out.
+        check: a check with a count of its own, made and committed before the unit.
+        possession: reads the key that signs its own enrolment out of the document; no enrolled key is asked for.
+
+    Raises:
+        Refusal: those that store nothing.
+    """
+    body = order_body()
+    stated_id = _idempotency_key()
+    document: Mapping[str, Any] | None = None
+    if possession is None:
+        proof = gate.signed(body)
+    else:
+        document = canonical.loads(body)
+        own = possession(document)
+        proof = gate.signed(body, key=lambda id: own if id == own.id else None)
+    document = document or canonical.loads(body)
+    header, order = fields.read(asks, document, audience=state().config.public_origin, now=now())
+    if str(header.id) != stated_id:
+        raise problems.Unparseable(param="Idempotency-Key")
+    if check is not None:
+        check(order)
+    evidence = Evidence(
+        kind="possession" if possession else "signed_order",
+        signer=header.signer,
+        order_id=header.id,
+        order_kind=asks.kind_name,
+        content=body,
+        expires=header.expires,
+        key_id=None if possession else proof.key.id,
+        signature_base=proof.base,
+        signature=proof.signature,
+    )
+    return reply(carry_out(evidence, order, verb, answers, admits=gate.admitted(), status=status))
+
+
+def officer_acts(
+    asks: OrderSchema, document: Mapping[str, Any], verb: Verb, answers: Schema, *, signer: HolderId, id: OrderId
+) -> Outcome:
+    """Carry out an order that an officer gave through a form: the same bytes, schema and verb, without a signature.
+
+    Args:
+        document: the order's own members; the header is added here.
+        signer: the officer who is signed in.
+        id: came with the form, so that a form sent twice is carried out once.
+    """
+    whole = {
+        **document,
+        "v": "1",
+        "aud": state().config.public_origin,
+        "created": str(int(now().timestamp())),
+        "expires": str(int(now().timestamp()) + 60),
+        "id": str(id),
+        "kind": asks.kind_name,
+        "signer": str(signer),
+    }
+    header, order = fields.read(asks, whole, audience=state().config.public_origin, now=now())
+    evidence = Evidence(
+        kind="officer_order",
+        signer=signer,
+        order_id=header.id,
+        order_kind=asks.kind_name,
+        content=canonical.dumps(whole),
+    )
+    return carry_out(evidence, order, verb, answers, admits=gate.admitted(), status=201)
+
+
+def carry_out(
+    evidence: Evidence, order: Any, verb: Verb, answers: Schema, *, admits: frozenset[str], status: int
+) -> Outcome:
+    """Hand an order to `orders.carry_out`, with the door's spelling."""
+    return orders.carry_out(
+        state().app,
+        evidence,
+        admits=admits,
+        decide=lambda unit, claim: verb(unit, claim, order, now()),
+        spell=lambda answer: canonical.dumps(answers.dump(answer)),
+        spell_refusal=problems.spell,
+        status=status,
+        now=now(),
+    )
+
+
+def reply(outcome: Outcome) -> Response:
+    """Answer an outcome, byte for byte as it is stored."""
+    kind = problems.PROBLEM_JSON if outcome.status >= 400 else "application/json"
+    response = Response(outcome.body, outcome.status, content_type=kind)
+    if outcome.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def answer(schema: Schema, thing: Any, *, many: bool = False) -> Response:
+    """Answer what was read."""
+    return Response(canonical.dumps(schema.dump(thing, many=many)), content_type="application/json")
+
+
+def order_body() -> bytes:
+    """Return the raw body of an order.
+
+    Raises:
+        problems.WrongType, TooLarge: decided by the headers, before a byte is read.
+    """
+    if request.headers.get("Content-Type") != "application/json" or "Content-Encoding" in request.headers:
+        raise problems.WrongType(param="Content-Type")
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        raise problems.TooLarge
+    body = request.get_data(cache=True)
+    if len(body) > BODY_BYTES_MAX:
+        raise problems.TooLarge
+    return body
+
+
+def _idempotency_key() -> str:
+    found = _IDEMPOTENCY_KEY.fullmatch(request.headers.get("Idempotency-Key", ""))
+    if found is None:
+        raise problems.Unparseable(param="Idempotency-Key")
+    return found.group(1)

@@ -1,0 +1,44 @@
+"""What every door needs: configuration, engines, the city; and what a request has brought along."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
+
+import sqlalchemy as sa
+from flask import current_app, g
+
+from wallet.city import City
+from wallet.config import Config
+from wallet.crypto import PublicKey
+from wallet.identity.sessions import SignedIn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The application's own things, made once when it starts."""
+
+    config: Config
+    app: sa.Engine
+    audit: sa.Engine
+    city: City
+    keys: dict[str, PublicKey] = field(default_factory=dict)
+    """Public keys by thumbprint. A thumbprint names one key for ever, so an entry is never wrong; whether the key is
+    still alive is asked of the database each time."""
+
+
+KEYS_REMEMBERED_MAX = 50_000
+
+
+def state() -> State:
+    """Return the application's state."""
+    return cast(State, current_app.extensions["wallet"])
+
+
+def now() -> datetime:
+    """Return the clock as it was read when this request came in."""
+    return cast(datetime, g.now)
+
+
+def me() -> SignedIn | None:
+    """Return who is signed in on this page, if anybody."""
+    return cast(SignedIn | None, g.get("me"))
