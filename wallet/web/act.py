@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 from flask import Response, request
@@ -18,7 +18,14 @@ from wallet.web import fields, gate, problems
 from wallet.web.fields import OrderSchema
 from wallet.web.state import now, state
 
-Verb = Callable[[sa.Connection, Claim, Any, datetime], Plan]
+
+
+class Verb(Protocol):
+    """A domain verb that decides an order."""
+
+    def __call__(self, unit: sa.Connection, claim: Claim, order: Any, /, *, now: datetime) -> Plan:
+        """Decide, inside the unit."""
+
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """An order of twenty bills takes 3 kB."""
@@ -116,7 +123,7 @@ def carry_out(
         state().app,
         evidence,
         admits=admits,
-        decide=lambda unit, claim: verb(unit, claim, order, now()),
+        decide=lambda unit, claim: verb(unit, claim, order, now=now()),
         spell=lambda answer: canonical.dumps(answers.dump(answer)),
         spell_refusal=problems.spell,
         status=status,

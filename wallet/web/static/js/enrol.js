@@ -62,7 +62,7 @@ async function enrolHere(event) {
     if (!key.enrol || now() > key.enrol.expires) {
       key.enrol = makeOrder({
         aud: enrol.aud, holder, kind: "key_enrol", path: "/v1/keys",
-        fields: { label: $("#device-label").value.trim() || text("this_browser"), code: enrol.code ?? "", key: key.jwk, device: "browser" },
+        fields: { label: $("#f-label").value.trim() || text("this_browser"), code: enrol.code ?? "", key: key.jwk, device: "browser" },
       });
       await save(key);
     }
@@ -197,7 +197,7 @@ async function start() {
     stage("pending");
     watch(key);
   } else {
-    const field = $("#device-label");
+    const field = $("#f-label");
     if (field && !field.value) field.value = guessLabel();
     $("#enrol-form")?.addEventListener("submit", enrolHere);
     if ($("#enrol-button")) $("#enrol-button").disabled = false;

@@ -1,0 +1,149 @@
+"""POST /v1/keys, POST /v1/keys/{id}/approvals, DELETE /v1/keys/{id}."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, Response
+from marshmallow import fields, validate
+
+from wallet import crypto, text
+from wallet.crypto import BadKey, PublicKey
+from wallet.gates import sms
+from wallet.identity import attempts, holders, keys
+from wallet.identity.keys import EnrolOrder, KeyOrder
+from wallet.identity.roles import Role
+from wallet.ids import OrderId
+from wallet.web.act import act
+from wallet.web.fields import AnswerSchema, Invalid, OrderSchema, Strict
+from wallet.web.gate import admits
+from wallet.web.openapi import described
+from wallet.web.problems import locale
+from wallet.web.state import now, state
+
+door = Blueprint("keys", __name__)
+
+_KEY_ID = "^[A-Za-z0-9_-]{43}$"
+
+
+class JwkSchema(Strict):
+    """A public JWK with exactly the members that RFC 7638 hashes."""
+
+    crv = fields.String(required=True, validate=validate.OneOf(["P-256", "Ed25519"]))
+    kty = fields.String(required=True, validate=validate.OneOf(["EC", "OKP"]))
+    x = fields.String(required=True)
+    y = fields.String()
+
+
+class KeyEnrolSchema(OrderSchema):
+    """Enrol the key that signs this very request."""
+
+    kind_name = "key_enrol"
+
+    key = fields.Nested(JwkSchema, required=True)
+    label = fields.String(required=True, metadata={"description": "By which its holder will know it."})
+    device = fields.String(required=True, validate=validate.OneOf(["browser", "machine"]))
+    code = fields.String(
+        load_default="",
+        metadata={"description": "The one-time code of a first browser; empty: an active key shall approve."},
+    )
+
+    def make(self, id: OrderId, own: Mapping[str, Any]) -> EnrolOrder:
+        """Make the frozen order."""
+        label = text.plain(own["label"], chars_max=keys.LABEL_CHARS_MAX, param="label")
+        return EnrolOrder(
+            id=id, key=own_key({"key": own["key"]}), label=label, device=own["device"], code=own["code"]
+        )
+
+
+class KeyOrderSchema(OrderSchema):
+    """An order about one key, named in the path and, so that the signature covers it twice, in the body."""
+
+    key = fields.String(required=True, validate=validate.Regexp(_KEY_ID))
+
+    def make(self, id: OrderId, own: Mapping[str, Any]) -> KeyOrder:
+        """Make the frozen order."""
+        return KeyOrder(id=id, key=own["key"])
+
+
+class KeyApproveSchema(KeyOrderSchema):
+    """Let a pending key in."""
+
+    kind_name = "key_approve"
+
+
+class KeyRevokeSchema(KeyOrderSchema):
+    """Revoke a key for ever."""
+
+    kind_name = "key_revoke"
+
+
+class KeySchema(AnswerSchema):
+    """A key and its state."""
+
+    id = fields.String(metadata={"description": "RFC 7638 thumbprint."})
+    state = fields.String(validate=validate.OneOf(["pending", "active", "revoked"]))
+
+
+def own_key(document: Mapping[str, Any]) -> PublicKey:
+    """Read the key out of an enrolment.
+
+    Raises:
+        Invalid: no public key that we take.
+    """
+    jwk = document.get("key")
+    try:
+        if not isinstance(jwk, dict):
+            raise BadKey
+        return crypto.public_key(jwk)
+    except BadKey:
+        raise Invalid(param="key", errors="key: not a P-256 or Ed25519 public key") from None
+
+
+@door.post("/v1/keys")
+@admits(*Role)
+@described(asks=KeyEnrolSchema, answers=KeySchema, status=201)
+def enrol() -> Response:
+    """Enrol a key, by a request that the key itself signs."""
+    enrolled: list[EnrolOrder] = []
+
+    def check(order: EnrolOrder) -> None:
+        enrolled.append(order)
+        if order.code:
+            attempts.count(state().app, [(attempts.CODE_TRIED, f"enrol:{order.key.id}")], now=now())
+
+    verb = partial(keys.enrol, secret=state().config.server_secret)
+    response = act(KeyEnrolSchema(), verb, KeySchema(), check=check, possession=own_key)
+    if response.status_code == 201 and "Idempotent-Replayed" not in response.headers:
+        _notify(enrolled[0])
+    return response
+
+
+@door.post("/v1/keys/<key>/approvals")
+@admits(*Role)
+@described(asks=KeyApproveSchema, answers=KeySchema, status=201)
+def approve(key: str) -> Response:
+    """Let a pending key in, signed by an active one of the same holder."""
+    return act(KeyApproveSchema(), keys.approve, KeySchema(), check=partial(_same, key))
+
+
+@door.delete("/v1/keys/<key>")
+@admits(*Role)
+@described(asks=KeyRevokeSchema, answers=KeySchema, status=200)
+def revoke(key: str) -> Response:
+    """Revoke a key, signed by any active one of the same holder, itself included."""
+    return act(KeyRevokeSchema(), keys.revoke, KeySchema(), status=200, check=partial(_same, key))
+
+
+def _same(path: str, order: KeyOrder) -> None:
+    if path != order.key:
+        raise Invalid(param="key", errors="key: not the one in the path")
+
+
+def _notify(order: EnrolOrder) -> None:
+    """Tell the holder's phone of a new device, after the fact is committed."""
+    with state().app.connect() as connection:
+        key = keys.by_id(connection, order.key.id)
+        person = holders.by_id(connection, key.holder) if key else None
+    if person and person.phone:
+        sms.send(state().config.var_dir, person.phone, sms.new_device(order.label, locale()), now=now())
