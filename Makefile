@@ -73,10 +73,10 @@ $(VENV)/made.stamp:
 
 $(VENV)/run.stamp: requirements.txt $(VENV)/made.stamp
 	@echo "Installing what requirements.txt pins …"
-	@$(BIN)/python -m pip install --quiet -r requirements.txt
+	@$(BIN)/python -m pip install -qq -r requirements.txt
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
 	@echo "Installing what requirements-dev.txt pins …"
-	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@$(BIN)/python -m pip install -qq -r requirements-dev.txt
 	@touch $@

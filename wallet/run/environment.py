@@ -156,6 +156,8 @@ def main(argv: list[str]) -> int:
     except (Fault, ConfigError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

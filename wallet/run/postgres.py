@@ -155,10 +155,10 @@ class Cluster:
         except OSError as error:
             raise Fault(f"{self.home.parent} cannot be written: {error.strerror}.") from error
         with users:
-            with self._alone():
-                fcntl.flock(users, fcntl.LOCK_SH)
-                self.start()
             try:
+                with self._alone():
+                    fcntl.flock(users, fcntl.LOCK_SH)
+                    self.start()
                 yield self
             finally:
                 self.stop_if_unused(users)
@@ -502,6 +502,7 @@ class Cluster:
                 cwd=self.home.resolve(),
                 env=env,
                 umask=0o077,
+                process_group=0,  # Ctrl-C at the terminal is for us to take
                 check=False,
                 **identity,
             )

@@ -43,11 +43,11 @@ loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "warning")
 proc_name = "trang-tien"
 
 
-def on_starting(server: Any) -> None:
+def on_starting(_server: Any) -> None:
     """The master goes with the launcher."""
     die_with_parent(int(os.environ["LAUNCHER_PID"]) if "LAUNCHER_PID" in os.environ else None)
 
 
-def post_fork(server: Any, worker: Any) -> None:
+def post_fork(_server: Any, worker: Any) -> None:
     """A worker goes with its master."""
     die_with_parent(worker.ppid)

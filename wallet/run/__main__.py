@@ -1,0 +1,170 @@
+"""`make run`: a whole city on this machine, from nothing, and gone from memory with Ctrl-C.
+
+What    Checks the port, has the database up, migrates it, loads the demo city once, starts web and worker,
+        waits until the service answers, says where to look and who to sign in as, and keeps everything up
+        until told to stop.
+Rule    What a person can mend is one line and status 1. A stack trace means a bug.
+"""
+
+import contextlib
+import errno
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from wallet.config import Config, ConfigError, port_of
+from wallet.run import environment, migrate, welcome
+from wallet.run.faults import Fault
+from wallet.run.supervisor import Child, Stopped, StopSignals, supervise
+
+READY_S_MAX: Final = 60
+DEATHS_BEFORE_READY_MAX: Final = 3
+"""A service that dies this often before it ever answered will not answer."""
+
+
+def say(line: str) -> None:
+    """Tell the person at the terminal."""
+    print(line, flush=True)
+
+
+def require_free_port(port: int) -> None:
+    """Check that we may listen on the port.
+
+    Raises:
+        Fault: another program has it, or it needs rights that we lack.
+    """
+    with socket.socket() as probe:
+        # As gunicorn does: connections of a service that has just stopped are no hindrance, one that listens
+        # is.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise Fault(
+                    f"Port {port} is in use by another program (cổng {port} đang được dùng): "
+                    "stop that one, or choose another port: make run PORT=8001"
+                ) from None
+            raise Fault(f"Port {port} cannot be used: {error.strerror}.") from None
+
+
+def children_of(config: Config) -> list[Child]:
+    """Return the city's processes, in the order in which they start."""
+    environ = environment.child_environ(config, os.environ)
+    gunicorn = ["-m", "gunicorn", "--config", "python:wallet.run.gunicorn_conf", "wsgi:create_app()"]
+    logs = config.var_dir / "log"
+    return [
+        Child("web", [sys.executable, *gunicorn], environ, logs / "web.log"),
+        Child("worker", [sys.executable, "-m", "wallet.run.worker"], environ, logs / "worker.log"),
+    ]
+
+
+def is_ready(port: int) -> bool:
+    """Ask the service itself."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/readyz", headers={"Host": f"localhost:{port}"})
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def wait_until_ready(config: Config, children: list[Child], stop: StopSignals) -> None:
+    """Wait until the service answers.
+
+    Raises:
+        Fault: it does not, with the last lines of its log.
+        Stopped: somebody lost patience.
+    """
+    deadline = time.monotonic() + READY_S_MAX
+    while not is_ready(config.port):
+        if stop.event.wait(0.1):
+            raise Stopped
+        for child in children:
+            child.look(say)
+            if child.deaths >= DEATHS_BEFORE_READY_MAX or time.monotonic() > deadline:
+                raise Fault(f"{child.name} does not come up. The end of {child.log}:\n{child.last_words()}")
+
+
+@contextlib.contextmanager
+def guarded(config: Config) -> Iterator[None]:
+    """Have somebody left who puts the database away if we are killed."""
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "wallet.run.guard"],
+        env={**os.environ, "VAR_DIR": str(config.var_dir)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        process_group=0,
+    )
+    assert guard.stdin is not None
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.stdin.close()
+        guard.wait()
+
+
+def run(stop: StopSignals) -> None:
+    """Bring the city up, and keep it up until told to stop."""
+    require_free_port(port_of(os.environ))
+    folder = environment.var_dir(os.environ)
+    is_embedded = not any(os.environ.get(name, "").strip() for name in environment.URL_NAMES)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(environment.sole_launcher(folder))
+        if is_embedded:
+            say(f"Starting PostgreSQL in {folder / 'pg'} …")
+        config = stack.enter_context(environment.city(os.environ, say=say))
+        if is_embedded:
+            stack.enter_context(guarded(config))
+        assert config.migrator_database_url is not None, "every way to a city brings the migrator's URL"
+        with stop.at_once():
+            if ran := migrate.upgrade(config.migrator_database_url):
+                say(f"Migrated to {ran[-1]}.")
+            if config.demo:
+                from wallet import (
+                    demo,
+                )  # with it comes the whole product; the faults above are told sooner without
+
+                demo.load(config=config, log=say)
+        children = children_of(config)
+        try:
+            for child in children:
+                if stop.event.is_set():
+                    raise Stopped
+                child.start()
+            wait_until_ready(config, children, stop)
+            say(welcome.text(config))
+            supervise(children, stop, say)
+        finally:
+            say("Stopping …")
+            for child in children:
+                child.stop(at_once=lambda: stop.hasty)
+
+
+def main() -> int:
+    """Run, and answer what a person can mend with one line."""
+    stop = StopSignals()
+    try:
+        run(stop)
+    except Stopped:
+        pass
+    except (Fault, ConfigError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    say("Stopped. The data are kept.")
+    return 0
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parents[2])
+    sys.exit(main())
