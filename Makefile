@@ -41,7 +41,7 @@ fmt: $(VENV)/dev.stamp ## Format the code and mend what ruff can mend
 
 .PHONY: prove
 prove: $(VENV)/run.stamp ## Recompute the books from the first posting and name every difference
-	@$(BIN)/python -m wallet.run.environment $(BIN)/python -m wallet.ledger.proof $(ARGS)
+	@$(BIN)/python -m wallet.run.environment $(BIN)/python -m wallet.prove $(ARGS)
 
 .PHONY: bench
 bench: $(VENV)/run.stamp ## Measure, print the figures and write them to var/bench.json

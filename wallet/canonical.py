@@ -54,9 +54,7 @@ def loads(raw: bytes) -> dict[str, Any]:
         NotJson, NotString, NotCanonical.
     """
     try:
-        value = json.loads(
-            raw.decode("utf-8"), parse_int=_number, parse_float=_number, parse_constant=_not_a_number
-        )
+        value = json.loads(raw.decode("utf-8"), parse_int=_number, parse_float=_number, parse_constant=_not_a_number)
     except (ValueError, RecursionError):
         raise NotJson from None
     if not isinstance(value, dict):

@@ -303,9 +303,7 @@ def _city(file: _Table) -> City:
     areas = _by_code(file.tables("area", "area"), _area)
     tieu_muc = _by_code(file.tables("tieu_muc", "tieu_muc"), _tieu_muc)
     agencies = _by_code(file.tables("agency", "agency"), lambda table: _agency(table, areas))
-    procedures = _by_code(
-        file.tables("procedure", "procedure"), lambda table: _procedure(table, agencies, tieu_muc)
-    )
+    procedures = _by_code(file.tables("procedure", "procedure"), lambda table: _procedure(table, agencies, tieu_muc))
     city = City(
         name=head.text("name"),
         short_name=head.text("short_name"),

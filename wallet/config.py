@@ -138,11 +138,7 @@ def _database_urls(env: Mapping[str, str]) -> tuple[str, str, str | None]:
     missing = [name for name in needed if name not in env]
     if missing:
         have = [name for name in (*needed, "MIGRATOR_DATABASE_URL") if name in env]
-        given = (
-            f"{' and '.join(have)} set without {missing[0]}"
-            if have
-            else f"{' and '.join(needed)} are not set"
-        )
+        given = f"{' and '.join(have)} set without {missing[0]}" if have else f"{' and '.join(needed)} are not set"
         raise ConfigError(f"{given}: set both, or start everything with `make run`.")
     migrator = env.get("MIGRATOR_DATABASE_URL")
     return (
@@ -171,9 +167,7 @@ def _origin(env: Mapping[str, str], port: int) -> str:
         if not re.fullmatch(r"[1-9][0-9]{0,4}", given_port) or int(given_port) > 65535:
             host = ""
         elif given_port == {"http": "80", "https": "443"}.get(scheme):
-            raise ConfigError(
-                f"PUBLIC_ORIGIN {text!r} names its scheme's own port: leave :{given_port} away."
-            )
+            raise ConfigError(f"PUBLIC_ORIGIN {text!r} names its scheme's own port: leave :{given_port} away.")
     if scheme not in ("http", "https") or not _HOST.fullmatch(host):
         raise ConfigError(
             f"PUBLIC_ORIGIN must be like https://vi.example.vn, in small letters and no more, not {text!r}."

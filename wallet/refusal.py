@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 
-class Refusal(Exception):  # noqa: N818 - "refusal" is the word, "error" is for bugs
+class Refusal(Exception):
     """An anticipated no. Subclasses stand beside the function that raises them.
 
     Args:

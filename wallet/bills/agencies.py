@@ -24,9 +24,7 @@ def register(unit: sa.Connection, code: str, *, now: datetime) -> HolderId:
 
 def code_of(connection: sa.Connection, agency: UUID) -> str:
     """Return the code of an agency in the city's file."""
-    return str(
-        connection.execute(sa.select(tables.agency.c.code).where(tables.agency.c.holder == agency)).scalar_one()
-    )
+    return str(connection.execute(sa.select(tables.agency.c.code).where(tables.agency.c.holder == agency)).scalar_one())
 
 
 def codes(connection: sa.Connection) -> dict[UUID, str]:

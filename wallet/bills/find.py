@@ -10,12 +10,14 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from wallet import clock, db, text
-from wallet.bills import refusals, status, tables
+from wallet import clock, text
+from wallet.bills import status, tables
 from wallet.bills.status import Status
+from wallet.events import Event
 from wallet.identity import attempts
 from wallet.identity.tables import person
 from wallet.ids import BillId, HolderId, OrderId
+from wallet.ledger import Claim, Plan
 from wallet.ledger.tables import authority, entry
 from wallet.refusal import Refusal
 
@@ -93,9 +95,7 @@ def of_agency(
     return _bills(connection, query.order_by(bill.c.id).limit(rows_max), now=now)
 
 
-def search(
-    connection: sa.Connection, agency: HolderId, words: str, *, now: datetime, rows_max: int = 20
-) -> list[Bill]:
+def search(connection: sa.Connection, agency: HolderId, words: str, *, now: datetime, rows_max: int = 20) -> list[Bill]:
     """Find an agency's bills by the beginning of a dossier code, a bill's code, or words of the debtor's name.
 
     Accents, case, dots and hyphens do not count.
@@ -145,43 +145,54 @@ def bill_code(words: str) -> str:
     return f"{letters[:5]}-{letters[5:]}"
 
 
-def let_in(database: sa.Engine, holder: HolderId, *, code: str, detail: str, now: datetime) -> BillId:
-    """Let somebody see and pay another's bill, who knows its code and the last digits of the debtor's phone.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupOrder:
+    """What somebody knows of another's bill."""
 
-    Tries are counted, by bill and by holder, before anything is looked up.
+    id: OrderId
+    code: str
+    detail: str
+
+
+def count_lookup(database: sa.Engine, holder: HolderId, code: str, *, now: datetime) -> None:
+    """Count one guess at a bill, committed before anything is looked up.
 
     Raises:
-        attempts.TooMany, WrongDetail.
+        attempts.TooMany: of this holder at this bill, of anybody at this bill, or of this holder at all.
     """
     spelled = bill_code(code)
-    attempts.count(
-        database,
-        [
-            (attempts.LOOKUP_BY_BILL, f"{holder}:{spelled}"),
-            (attempts.LOOKUP_OF_BILL, spelled),
-            (attempts.LOOKUP_BY_HOLDER, str(holder)),
-        ],
-        now=now,
-    )
+    tries = [
+        (attempts.LOOKUP_BY_BILL, f"{holder}:{spelled}"),
+        (attempts.LOOKUP_OF_BILL, spelled),
+        (attempts.LOOKUP_BY_HOLDER, str(holder)),
+    ]
+    attempts.count(database, tries, now=now)
+
+
+def let_in(unit: sa.Connection, claim: Claim, order: LookupOrder, *, now: datetime) -> Plan:
+    """Let somebody see and pay another's bill, who knows its code and the last digits of the debtor's phone.
+
+    The caller has counted the guess.
+
+    Raises:
+        WrongDetail.
+    """
     grant = tables.payer_grant
-
-    def work(unit: sa.Connection) -> BillId:
-        row = unit.execute(
-            sa.select(tables.bill.c.id, person.c.phone)
-            .join(person, person.c.holder == tables.bill.c.debtor)
-            .where(tables.bill.c.code == spelled)
-        ).one_or_none()
-        if row is None or len(detail) != DETAIL_DIGITS or not (row.phone or "").endswith(detail):
-            raise WrongDetail(param="detail")
-        until = now + GRANT_LIFE
-        unit.execute(
-            insert(grant)
-            .values(bill=row.id, holder=holder, until=until)
-            .on_conflict_do_update(index_elements=[grant.c.bill, grant.c.holder], set_={"until": until})
-        )
-        return BillId(row.id)
-
-    return db.unit(database, work)
+    row = unit.execute(
+        sa.select(tables.bill.c.id, person.c.phone)
+        .join(person, person.c.holder == tables.bill.c.debtor)
+        .where(tables.bill.c.code == bill_code(order.code))
+    ).one_or_none()
+    if row is None or len(order.detail) != DETAIL_DIGITS or not (row.phone or "").endswith(order.detail):
+        raise WrongDetail(param="detail")
+    until = now + GRANT_LIFE
+    unit.execute(
+        insert(grant)
+        .values(bill=row.id, holder=claim.signer, until=until)
+        .on_conflict_do_update(index_elements=[grant.c.bill, grant.c.holder], set_={"until": until})
+    )
+    told = Event(type="bill.payer_let_in", subject=row.id, data={"payer": str(claim.signer)})
+    return Plan(events=(told,), answer={"order": order.id, "bill": row.id})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +222,17 @@ def takings(connection: sa.Connection, agency: HolderId, day: date) -> list[Taki
         (agency, start, end),
     )
     return [Taking(**row._mapping) for row in rows]
+
+
+def bills_paid(connection: sa.Connection, agency: HolderId, day: date) -> int:
+    """Return how many of an agency's bills were paid on one of the city's days."""
+    start, end = clock.day_bounds(day)
+    paid = (
+        sa.select(sa.func.count())
+        .select_from(entry.join(tables.bill, tables.bill.c.id == entry.c.settles))
+        .where(tables.bill.c.agency == agency, entry.c.effective_at >= start, entry.c.effective_at < end)
+    )
+    return int(connection.execute(paid).scalar_one())
 
 
 def _query() -> sa.Select[Any]:

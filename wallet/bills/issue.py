@@ -159,9 +159,7 @@ def issue(unit: sa.Connection, claim: Claim, order: BillOrder, *, city: City, no
         "version": str(version),
     }
     told = Event(type=f"bill.{state}", subject=bill, data=data)
-    done = Issued(
-        order=order.id, bill=bill, code=code, state=state, version=version, total=Dong(total), due=order.due
-    )
+    done = Issued(order=order.id, bill=bill, code=code, state=state, version=version, total=Dong(total), due=order.due)
     return Plan(events=(*replaced, told), answer=done)
 
 
@@ -209,9 +207,7 @@ def _multiple(amount: int, tariff: int) -> bool:
 
 def _locked(unit: sa.Connection, bill: BillId, agency: HolderId, claim: Claim, *, now: datetime) -> Any:
     """Lock a bill of this agency that is neither paid nor closed."""
-    row = unit.exec_driver_sql(
-        "SELECT * FROM bills.lock_bills(%s, %s, %s)", ([bill], claim.signer, now)
-    ).one_or_none()
+    row = unit.exec_driver_sql("SELECT * FROM bills.lock_bills(%s, %s, %s)", ([bill], claim.signer, now)).one_or_none()
     if row is None or row.agency != agency:
         raise refusals.NotFound(param="bill")
     if row.settled_by is not None:

@@ -30,6 +30,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA identity TO wallet_app;
 GRANT INSERT ON identity.holder, identity.role TO wallet_app;
 GRANT INSERT, UPDATE ON identity.key, identity.pin, identity.known_device TO wallet_app;
 GRANT INSERT, UPDATE, DELETE ON identity.session, identity.one_time_code, identity.attempt TO wallet_app;
+GRANT DELETE ON identity.pin, identity.known_device TO wallet_app;
 GRANT SELECT, INSERT, UPDATE ON person.person TO wallet_app;
 -- An auditor checks signatures against keys and roles; nobody's name, PIN, code or session.
 GRANT SELECT ON identity.holder, identity.role, identity.key TO wallet_audit;

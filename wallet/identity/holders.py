@@ -96,9 +96,7 @@ def register(
 def register_person(unit: sa.Connection, *, name: str, phone: str, now: datetime) -> HolderId:
     """Register a person by name and phone; they have no role and no wallet until they open one."""
     holder = register(unit, kind="person", now=now)
-    unit.execute(
-        sa.insert(tables.person).values(holder=holder, name=name, name_folded=text.fold(name), phone=phone)
-    )
+    unit.execute(sa.insert(tables.person).values(holder=holder, name=name, name_folded=text.fold(name), phone=phone))
     return holder
 
 
@@ -120,9 +118,7 @@ def open_wallet(unit: sa.Connection, holder: HolderId, *, now: datetime) -> Acco
     """Make a holder a citizen with a wallet, and tell of it; a second call finds what the first made."""
     roles.grant(unit, holder, Role.CITIZEN)
     account = ledger.open_account(unit, chart.WALLET, holder=holder)
-    ledger.tell(
-        unit, Event(type="wallet.opened", subject=holder, data={"account": str(account)}), actor=holder, at=now
-    )
+    ledger.tell(unit, Event(type="wallet.opened", subject=holder, data={"account": str(account)}), actor=holder, at=now)
     return account
 
 

@@ -116,6 +116,12 @@ def of(connection: sa.Connection, holder: HolderId) -> list[Key]:
     return [_key(row) for row in rows]
 
 
+def by_id(connection: sa.Connection, key_id: str) -> Key | None:
+    """Return a key."""
+    row = connection.execute(sa.select(tables.key).where(tables.key.c.id == key_id)).one_or_none()
+    return _key(row) if row else None
+
+
 def has_device(connection: sa.Connection, holder: HolderId) -> bool:
     """Say whether a holder has an active browser, which then approves the next."""
     key = tables.key
@@ -232,9 +238,7 @@ def _add(unit: sa.Connection, holder: HolderId, order: EnrolOrder, state: str, *
 
 def _own(unit: sa.Connection, claim: Claim, key_id: str) -> Key:
     row = unit.execute(
-        sa.select(tables.key)
-        .where(tables.key.c.id == key_id, tables.key.c.holder == claim.signer)
-        .with_for_update()
+        sa.select(tables.key).where(tables.key.c.id == key_id, tables.key.c.holder == claim.signer).with_for_update()
     ).one_or_none()
     if row is None:
         raise NotFound(param="key")

@@ -148,9 +148,7 @@ def remember(unit: sa.Connection, holder: HolderId, device: bytes, *, now: datet
 def _knows(connection: sa.Connection, holder: UUID, device: bytes) -> bool:
     table = tables.known_device
     return (
-        connection.execute(
-            sa.select(sa.true()).where(table.c.holder == holder, table.c.device_hash == device)
-        ).scalar()
+        connection.execute(sa.select(sa.true()).where(table.c.holder == holder, table.c.device_hash == device)).scalar()
         or False
     )
 

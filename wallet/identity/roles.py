@@ -30,9 +30,7 @@ class Membership:
 
 def of(connection: sa.Connection, holder: HolderId) -> list[Membership]:
     """Return a holder's roles."""
-    rows = connection.execute(
-        sa.select(tables.role.c.role, tables.role.c.agency).where(tables.role.c.holder == holder)
-    )
+    rows = connection.execute(sa.select(tables.role.c.role, tables.role.c.agency).where(tables.role.c.holder == holder))
     return [Membership(Role(row.role), row.agency) for row in rows]
 
 
@@ -45,6 +43,4 @@ def agency_of(connection: sa.Connection, holder: HolderId) -> HolderId | None:
 
 def grant(unit: sa.Connection, holder: HolderId, role: Role, *, agency: HolderId | None = None) -> None:
     """Give a holder a role; giving it again changes nothing."""
-    unit.execute(
-        insert(tables.role).values(holder=holder, role=role.value, agency=agency).on_conflict_do_nothing()
-    )
+    unit.execute(insert(tables.role).values(holder=holder, role=role.value, agency=agency).on_conflict_do_nothing())

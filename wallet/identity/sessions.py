@@ -32,9 +32,7 @@ def open(unit: sa.Connection, holder: HolderId, *, now: datetime) -> str:
     """Open a session and return its token, which is nowhere else; always a new one, so none can be fixed beforehand."""
     token = secrets.token_urlsafe(32)
     unit.execute(
-        sa.insert(tables.session).values(
-            token_hash=crypto.token_hash(token), holder=holder, opened_at=now, seen_at=now
-        )
+        sa.insert(tables.session).values(token_hash=crypto.token_hash(token), holder=holder, opened_at=now, seen_at=now)
     )
     return token
 

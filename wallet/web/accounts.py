@@ -76,9 +76,7 @@ def statement(account: str) -> Response:
     rows_max, before = page_size(ROWS_DEFAULT, accounts.PAGE_ROWS_MAX), cursor("statement")
     with state().app.connect() as connection:
         found = accounts.read(connection, _account(account), holder=who.agency or who.holder)
-        rows = accounts.statement(
-            connection, found.id, before=int(before) if before else None, rows_max=rows_max + 1
-        )
+        rows = accounts.statement(connection, found.id, before=int(before) if before else None, rows_max=rows_max + 1)
     more = len(rows) > rows_max
     rows = rows[:rows_max]
     page = {"rows": rows, "next": spell_cursor("statement", str(rows[-1].seq)) if more else ""}

@@ -19,7 +19,6 @@ from wallet.web.fields import OrderSchema
 from wallet.web.state import now, state
 
 
-
 class Verb(Protocol):
     """A domain verb that decides an order."""
 
@@ -39,7 +38,7 @@ def act(
     answers: Schema,
     *,
     status: int = 201,
-    check: Callable[[Any], None] | None = None,
+    check: Callable[[Any, HolderId], None] | None = None,
     possession: Callable[[Any], PublicKey] | None = None,
 ) -> Response:
     """Carry out a signed order: bytes in, the stored outcome out.
@@ -69,7 +68,7 @@ def act(
     if str(header.id) != stated_id:
         raise problems.Unparseable(param="Idempotency-Key")
     if check is not None:
-        check(order)
+        check(order, header.signer)
     evidence = Evidence(
         kind="possession" if possession else "signed_order",
         signer=header.signer,

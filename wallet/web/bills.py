@@ -1,6 +1,7 @@
 """/v1/bills and /v1/bill-payments."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -8,12 +9,13 @@ from flask import Blueprint, Response
 from marshmallow import fields, validate
 
 from wallet import text
-from wallet.bills import find, issue, pay
+from wallet.bills import find, issue, pay, refusals
+from wallet.bills.find import LookupOrder
 from wallet.bills.issue import BillOrder, CancelOrder, LineOrder
 from wallet.bills.pay import BillPaymentOrder, BillSeen
 from wallet.identity import holders
 from wallet.identity.roles import Role
-from wallet.ids import BillId, OrderId
+from wallet.ids import BillId, HolderId, OrderId
 from wallet.web.accounts import cursor, page_size, spell_cursor
 from wallet.web.act import act, answer
 from wallet.web.fields import (
@@ -63,9 +65,7 @@ class BillOrderSchema(OrderSchema):
     debtor = fields.Nested(DebtorSchema, required=True)
     dossier = fields.String(required=True)
     procedure = fields.String(required=True)
-    lines = fields.List(
-        fields.Nested(BillLineSchema), required=True, validate=validate.Length(1, issue.LINES_MAX)
-    )
+    lines = fields.List(fields.Nested(BillLineSchema), required=True, validate=validate.Length(1, issue.LINES_MAX))
     due = DayField(required=True)
     expires_on = DayField(load_default=None, metadata={"description": "Last day it can be paid; empty: always."})
     supersedes = fields.String(load_default="")
@@ -136,9 +136,7 @@ class BillPaymentOrderSchema(OrderSchema):
     kind_name = "bill_payment"
 
     payer = IdField(required=True, metadata={"description": "The signer's wallet account."})
-    bills = fields.List(
-        fields.Nested(BillSeenSchema), required=True, validate=validate.Length(1, pay.BILLS_MAX)
-    )
+    bills = fields.List(fields.Nested(BillSeenSchema), required=True, validate=validate.Length(1, pay.BILLS_MAX))
 
     def make(self, id: OrderId, own: Mapping[str, Any]) -> BillPaymentOrder:
         """Make the frozen order."""
@@ -206,6 +204,60 @@ class BillsSchema(AnswerSchema):
     next = fields.String(metadata={"description": "Give it as `cursor` for the next page; empty on the last."})
 
 
+class LookupOrderSchema(OrderSchema):
+    """Name another's bill by its code and the last four digits of the debtor's phone, to be let in to pay it."""
+
+    kind_name = "bill_lookup"
+
+    code = fields.String(required=True, validate=validate.Length(1, 40))
+    detail = fields.String(required=True, validate=validate.Length(1, 10))
+
+    def make(self, id: OrderId, own: Mapping[str, Any]) -> LookupOrder:
+        """Make the frozen order."""
+        return LookupOrder(id=id, code=own["code"], detail=own["detail"])
+
+
+class LookupSchema(AnswerSchema):
+    """The bill that was found; `GET /v1/bills/{id}` shows it now."""
+
+    order = IdField()
+    bill = IdField()
+
+
+@door.post("/v1/bill-lookups")
+@admits(Role.CITIZEN)
+@described(asks=LookupOrderSchema, answers=LookupSchema, status=201)
+def look_up() -> Response:
+    """Be let in to another's bill by its code and a detail of its debtor. Guesses are counted and limited."""
+
+    def count(order: LookupOrder, signer: HolderId) -> None:
+        find.count_lookup(state().app, signer, order.code, now=now())
+
+    return act(LookupOrderSchema(), find.let_in, LookupSchema(), check=count)
+
+
+@door.get("/v1/bills/<bill>")
+@admits(Role.CITIZEN, Role.OFFICER, Role.AGENCY)
+@described(answers=BillSchema)
+def read_bill(bill: str) -> Response:
+    """Read a bill that the caller may see. Another's debtor is shown masked."""
+    who = caller()
+    key = uuid_or_none(bill)
+    with state().app.connect() as connection:
+        if key is None:
+            found = []
+        elif who.agency is not None:
+            found = [one for one in find.by_ids(connection, [key], now=now()) if one.agency == who.agency]
+        else:
+            found = find.visible(connection, [key], who.holder, now=now())
+    if not found:
+        raise refusals.NotFound(param="bill")
+    (one,) = found
+    if who.agency is None and one.debtor != who.holder:
+        one = replace(one, debtor_name=text.mask(one.debtor_name))
+    return answer(BillSchema(), one)
+
+
 @door.post("/v1/bills")
 @admits(Role.OFFICER, Role.AGENCY)
 @described(asks=BillOrderSchema, answers=IssuedSchema, status=201)
@@ -240,7 +292,7 @@ def list_bills() -> Response:
 def cancel_bill(bill: str) -> Response:
     """Cancel a bill of the caller's agency that nobody has paid."""
 
-    def same(order: CancelOrder) -> None:
+    def same(order: CancelOrder, _: HolderId) -> None:
         if str(order.bill) != bill:
             raise Invalid(param="bill", errors="bill: not the one in the path")
 

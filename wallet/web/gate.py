@@ -136,9 +136,7 @@ def cookie(name: str) -> str:
 
 def set_cookie(response: BaseResponse, name: str, value: str, *, seconds: int | None = None) -> None:
     """Set a cookie that scripts cannot read and other sites cannot send with a form."""
-    response.set_cookie(
-        cookie(name), value, max_age=seconds, path="/", secure=_secure(), httponly=True, samesite="Lax"
-    )
+    response.set_cookie(cookie(name), value, max_age=seconds, path="/", secure=_secure(), httponly=True, samesite="Lax")
 
 
 def drop_cookie(response: BaseResponse, name: str) -> None:

@@ -13,7 +13,7 @@ from wallet.gates import sms
 from wallet.identity import attempts, holders, keys
 from wallet.identity.keys import EnrolOrder, KeyOrder
 from wallet.identity.roles import Role
-from wallet.ids import OrderId
+from wallet.ids import HolderId, OrderId
 from wallet.web.act import act
 from wallet.web.fields import AnswerSchema, Invalid, OrderSchema, Strict
 from wallet.web.gate import admits
@@ -51,9 +51,7 @@ class KeyEnrolSchema(OrderSchema):
     def make(self, id: OrderId, own: Mapping[str, Any]) -> EnrolOrder:
         """Make the frozen order."""
         label = text.plain(own["label"], chars_max=keys.LABEL_CHARS_MAX, param="label")
-        return EnrolOrder(
-            id=id, key=own_key({"key": own["key"]}), label=label, device=own["device"], code=own["code"]
-        )
+        return EnrolOrder(id=id, key=own_key({"key": own["key"]}), label=label, device=own["device"], code=own["code"])
 
 
 class KeyOrderSchema(OrderSchema):
@@ -107,10 +105,10 @@ def enrol() -> Response:
     """Enrol a key, by a request that the key itself signs."""
     enrolled: list[EnrolOrder] = []
 
-    def check(order: EnrolOrder) -> None:
+    def check(order: EnrolOrder, signer: HolderId) -> None:
         enrolled.append(order)
         if order.code:
-            attempts.count(state().app, [(attempts.CODE_TRIED, f"enrol:{order.key.id}")], now=now())
+            attempts.count(state().app, [(attempts.CODE_TRIED, f"enrol:{signer}")], now=now())
 
     verb = partial(keys.enrol, secret=state().config.server_secret)
     response = act(KeyEnrolSchema(), verb, KeySchema(), check=check, possession=own_key)
@@ -135,7 +133,7 @@ def revoke(key: str) -> Response:
     return act(KeyRevokeSchema(), keys.revoke, KeySchema(), status=200, check=partial(_same, key))
 
 
-def _same(path: str, order: KeyOrder) -> None:
+def _same(path: str, order: KeyOrder, _: HolderId) -> None:
     if path != order.key:
         raise Invalid(param="key", errors="key: not the one in the path")
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, current_app, g, make_response, render_template, request
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from wallet import canonical, words

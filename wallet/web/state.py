@@ -31,14 +31,14 @@ KEYS_REMEMBERED_MAX = 50_000
 
 def state() -> State:
     """Return the application's state."""
-    return cast(State, current_app.extensions["wallet"])
+    return cast("State", current_app.extensions["wallet"])
 
 
 def now() -> datetime:
     """Return the clock as it was read when this request came in."""
-    return cast(datetime, g.now)
+    return cast("datetime", g.now)
 
 
 def me() -> SignedIn | None:
     """Return who is signed in on this page, if anybody."""
-    return cast(SignedIn | None, g.get("me"))
+    return cast("SignedIn | None", g.get("me"))

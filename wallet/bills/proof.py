@@ -1,0 +1,37 @@
+"""Proof of the bills: what was paid is what was owed, to the account of each line's budget codes, and once."""
+
+from typing import Final
+
+QUESTIONS: Final[dict[str, str]] = {
+    "bill_total_differs": """
+        SELECT b.id, format('total %s, lines come to %s', b.total, l.total) FROM bills.bill b
+        CROSS JOIN LATERAL (SELECT coalesce(sum(x.amount), 0) AS total FROM bills.bill_line x WHERE x.bill = b.id) AS l
+        WHERE b.total <> l.total""",
+    "bill_payment_differs": """
+        SELECT e.settles, format('entry %s', e.id) FROM ledger.entry e
+        WHERE e.settles IS NOT NULL
+          AND (SELECT array_agg((p.credit, p.amount)::text ORDER BY p.line) FROM ledger.posting p WHERE p.entry = e.id)
+              IS DISTINCT FROM
+              (SELECT array_agg((x.account, x.amount)::text ORDER BY x.line) FROM bills.bill_line x
+               WHERE x.bill = e.settles AND x.amount > 0)""",
+    "bill_settled_unknown": """
+        SELECT e.settles, format('entry %s', e.id) FROM ledger.entry e LEFT JOIN bills.bill b ON b.id = e.settles
+        WHERE e.settles IS NOT NULL AND b.id IS NULL""",
+    "bill_closed_and_paid": """
+        SELECT b.id, b.state FROM bills.bill b JOIN ledger.entry e ON e.settles = b.id WHERE b.state <> 'issued'""",
+    "bill_line_account_differs": """
+        SELECT x.bill, format('line %s', x.line) FROM bills.bill_line x
+        JOIN bills.bill b ON b.id = x.bill LEFT JOIN ledger.account a ON a.id = x.account
+        WHERE (a.code, a.holder, a.chuong, a.tieu_muc, a.dia_ban)
+              IS DISTINCT FROM ('agency', b.agency, x.chuong, x.tieu_muc, x.dia_ban)""",
+    "bill_untold": """
+        SELECT b.id, b.state FROM bills.bill b WHERE NOT EXISTS (
+            SELECT 1 FROM ledger.event v WHERE v.subject = b.id::text AND v.type IN ('bill.issued', 'bill.waived'))""",
+    "bill_event_differs": """
+        SELECT b.id, v.type FROM bills.bill b
+        JOIN ledger.event v ON v.subject = b.id::text AND v.type IN ('bill.issued', 'bill.waived')
+        WHERE convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,total}' <> b.total::text
+           OR convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,debtor}' <> b.debtor::text
+           OR convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,version}' <> b.version::text""",
+}
+"""One question for each code, as in `wallet.ledger.proof`."""

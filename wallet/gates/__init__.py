@@ -1,0 +1,1 @@
+"""Gates: the only files that talk to others. A foreign call never happens inside a unit."""

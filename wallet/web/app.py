@@ -1,0 +1,188 @@
+"""The application: doors, pages, languages and what stands around every request."""
+
+import hashlib
+import logging
+from datetime import date, datetime
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import NullTranslations, Translations
+from flask import Blueprint, Flask, Response, g, jsonify, request
+from flask_babel import Babel, Domain, get_locale
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+
+from wallet import city, clock, db, money
+from wallet.bills import agencies as _agencies
+from wallet.config import Config
+from wallet.ledger import guard
+from wallet.refusal import Refusal
+from wallet.web import accounts, bills, citizen, desk, gate, keys, openapi, orders, people, problems, rooms, transfers
+from wallet.web.act import BODY_BYTES_MAX
+from wallet.web.gate import admits
+from wallet.web.state import State, me, now, state
+
+DOORS: Final = (accounts, bills, citizen, desk, keys, openapi, orders, people, rooms, transfers)
+
+_FOLDER: Final = Path(__file__).parent
+
+service = Blueprint("service", __name__)
+
+
+def create(config: Config) -> Flask:
+    """Make the application.
+
+    Raises:
+        guard.UnsafeRole: the database role could write the books around the ledger.
+        city.CityError: the city's file has faults.
+    """
+    app = Flask("wallet.web", static_folder="static", template_folder="templates")
+    app.config.update(
+        MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
+        MAX_FORM_MEMORY_SIZE=BODY_BYTES_MAX,
+        MAX_FORM_PARTS=200,
+        TRAP_HTTP_EXCEPTIONS=False,
+    )
+    app.extensions["wallet"] = State(
+        config=config,
+        app=db.engine(config.database_url, name="web"),
+        audit=db.engine(config.audit_database_url, name="web-audit"),
+        city=city.load(config.city_file),
+    )
+    with app.extensions["wallet"].app.connect() as connection:
+        guard.check(connection, may_execute=True)
+    with app.extensions["wallet"].audit.connect() as connection:
+        guard.check(connection, may_execute=False)
+    # Forked workers make connections of their own: one that two processes share would mix their answers.
+    app.extensions["wallet"].app.dispose()
+    app.extensions["wallet"].audit.dispose()
+    _languages(app)
+    app.before_request(gate.enter)
+    app.after_request(gate.leave)
+    app.register_error_handler(Refusal, problems.answer)
+    app.register_error_handler(HTTPException, problems.of_http)
+    app.register_error_handler(SQLAlchemyError, problems.of_database)
+    app.register_error_handler(Exception, problems.of_bug)
+    for module in DOORS:
+        app.register_blueprint(module.door)
+    app.register_blueprint(service)
+    app.view_functions["static"].admits = gate.ANYONE  # type: ignore[attr-defined]
+    app.context_processor(_context)
+    app.jinja_env.filters.update(dong=money.grouped, local=_local, day=_day)
+    app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+    return app
+
+
+@service.get("/healthz")
+@admits("anyone")
+def alive() -> Response:
+    """Say that the process answers."""
+    return jsonify(status="alive")
+
+
+@service.get("/readyz")
+@admits("anyone")
+def ready() -> Response:
+    """Say that the database answers as well."""
+    with state().app.connect() as connection:
+        connection.execute(sa.select(sa.literal(1))).one()
+    return jsonify(status="ready")
+
+
+@service.get("/city.css")
+@admits("anyone")
+def city_css() -> Response:
+    """Give the city's colours."""
+    response = Response(state().city.css(), content_type="text/css; charset=utf-8")
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return response
+
+
+@service.post("/v1/verify")
+@admits(*gate.READERS)
+def verify_only() -> Response:
+    """Verify a signature and answer nothing: what `make bench` holds a payment against, and a client's first try."""
+    from wallet.web.act import order_body
+
+    gate.signed(order_body())
+    return Response(status=204)
+
+
+# ---- what templates use ---------------------------------------------------------------------------------------------
+
+
+def _context() -> dict[str, Any]:
+    who = me()
+    config = state().config
+    return {
+        "city": state().city,
+        "demo": config.demo,
+        "me": {
+            "holder_id": str(who.holder),
+            "name": who.name,
+            "role": str(who.role),
+            "agency_name": _agency_name(who.agency) if who.agency else None,
+        }
+        if who
+        else None,
+        "locale": problems.locale(),
+        "server_time": now().isoformat() if "now" in g else "",
+        "public_origin": config.public_origin,
+        "active": request.endpoint,
+        "asset": asset,
+    }
+
+
+def _agency_name(agency: Any) -> str:
+    with state().app.connect() as connection:
+        code = _agencies.code_of(connection, agency)
+    return state().city.agencies[code].name
+
+
+@lru_cache(maxsize=200)
+def asset(path: str) -> str:
+    """Return the address of a static file with a hash of its content, so that it can be kept for ever."""
+    digest = hashlib.sha256((_FOLDER / "static" / path).read_bytes()).hexdigest()[:12]
+    return f"/static/{path}?v={digest}"
+
+
+def _local(instant: datetime) -> str:
+    return instant.astimezone(clock.CITY_TIME).strftime("%d/%m/%Y %H:%M")
+
+
+def _day(day: date) -> str:
+    return day.strftime("%d/%m/%Y")
+
+
+# ---- languages ------------------------------------------------------------------------------------------------------
+
+
+class _Catalog(Domain):
+    """The pages' translations, compiled from the .po file in memory: no built file to forget."""
+
+    def get_translations(self) -> Any:
+        return _english() if str(get_locale()) == "en" else NullTranslations()
+
+
+@lru_cache(maxsize=1)
+def _english() -> Translations:
+    path = _FOLDER / "translations" / "en" / "LC_MESSAGES" / "messages.po"
+    compiled = BytesIO()
+    with path.open("rb") as source:
+        write_mo(compiled, read_po(source, locale="en"))
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def _languages(app: Flask) -> None:
+    Babel(app, default_locale="vi", default_timezone="Asia/Ho_Chi_Minh", locale_selector=problems.locale)
+    catalog = _Catalog()
+    app.before_request(catalog.as_default)
+
+
+logging.getLogger("wallet").addHandler(logging.NullHandler())

@@ -1,0 +1,271 @@
+"""The citizen's pages: home, bills, the confirm sheet, the confirmation, history, paying for another, devices."""
+
+import json
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from flask import Blueprint, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from wallet import accounts, lookup, money, words
+from wallet.accounts import Account
+from wallet.bills import find, pay, refusals
+from wallet.bills.find import Bill
+from wallet.bills.status import Status
+from wallet.identity import holders, keys
+from wallet.identity.roles import Role
+from wallet.ids import OrderId
+from wallet.refusal import Refusal
+from wallet.web import views
+from wallet.web.accounts import cursor, spell_cursor
+from wallet.web.act import officer_acts
+from wallet.web.bills import LookupOrderSchema, LookupSchema
+from wallet.web.fields import uuid_or_none
+from wallet.web.gate import admits, cookie
+from wallet.web.people import ENROL_COOKIE, HOMES, form, send_enrol_code, signed_in
+from wallet.web.problems import locale
+from wallet.web.state import me, now, state
+
+door = Blueprint("citizen", __name__)
+
+RECENT_ROWS: Final = 5
+HISTORY_ROWS: Final = 30
+
+
+@door.get("/")
+@admits("anyone")
+def home() -> str | Response:
+    """Show what is available and what is due; or the welcome, or the desk that is somebody's own home."""
+    who = me()
+    if who is None:
+        return render_template("welcome.html")
+    if who.role != Role.CITIZEN:
+        return redirect(HOMES[who.role])
+    with state().app.connect() as connection:
+        account = _wallet(connection)
+        bills = find.of_debtor(connection, who.holder, now=now())
+        rows = accounts.statement(connection, account.id, before=None, rows_max=RECENT_ROWS * 3)
+        due = sorted((one for one in bills if one.status.payable), key=lambda one: one.due)
+        waived = [one for one in bills if one.status == Status.WAIVED]
+        return render_template(
+            "home.html",
+            account=account,
+            due=views.bills(connection, due, viewer=who.holder),
+            waived=views.bills(connection, waived, viewer=who.holder),
+            recent=views.history(connection, rows, holder=who.holder)[:RECENT_ROWS],
+            enrol=not keys.has_device(connection, who.holder),
+        )
+
+
+@door.get("/khoan-nop/<bill>")
+@admits(Role.CITIZEN)
+def bill(bill: str) -> str:
+    """Show a bill with its lines."""
+    holder = signed_in()
+    with state().app.connect() as connection:
+        one = _visible(connection, [bill])[0]
+        shown = views.bills(connection, [one], viewer=holder)[0]
+        newer = find.visible(connection, [one.superseded_by], holder, now=now()) if one.superseded_by else []
+    return render_template(
+        "bill.html",
+        bill=shown,
+        can_pay=one.status.payable,
+        history=views.bill_history(one),
+        superseded_by=str(newer[0].id) if newer else None,
+    )
+
+
+@door.get("/thanh-toan")
+@admits(Role.CITIZEN)
+def confirm() -> str | Response:
+    """Show the confirm sheet: payee, amount, what remains; and what the browser is to sign."""
+    chosen = list(dict.fromkeys(request.args.getlist("b")))
+    if not chosen:
+        return redirect("/")
+    holder, problem = signed_in(), None
+    with state().app.connect() as connection:
+        account = _wallet(connection)
+        bills = _visible(connection, chosen[: pay.BILLS_MAX])
+        shown = views.bills(connection, bills, viewer=holder)
+    closed = next((one for one in bills if not one.status.payable), None)
+    if closed is not None:
+        told = words.refusal(f"bill_{closed.status}", locale())
+        problem = {"title": told.title, "safe": told.safe, "next": told.next}
+    total = sum(one.total for one in bills)
+    sign = {
+        "aud": state().config.public_origin,
+        "signer": str(holder),
+        "payer": str(account.id),
+        "kind": "bill_payment",
+        "bills": [{"bill": str(one.id), "version": str(one.version), "amount": str(one.total)} for one in bills],
+        "confirm_url": "/xac-nhan/",
+    }
+    return render_template(
+        "pay.html",
+        bills=shown,
+        total=total,
+        account=account,
+        remains=account.available - total,
+        short=closed is None and account.available < total,
+        sign=None if closed else sign,
+        problem=problem,
+    )
+
+
+@door.get("/xac-nhan/<order>")
+@admits(Role.CITIZEN)
+def confirmation(order: str) -> str:
+    """Show what came of an order: a page that reloads to the same, and prints on A5."""
+    holder, id = signed_in(), uuid_or_none(order)
+    if id is None:
+        raise lookup.NotFound(param="order")
+    with state().app.connect() as connection:
+        try:
+            outcome = lookup.outcome(connection, signer=holder, order=id)
+        except lookup.NotFound:
+            page = {"order": {"id": order}, "lines": [], "total": 0, "state": "unknown"}
+            return render_template("confirmation.html", **page)
+        answered = json.loads(outcome.body)
+        person = holders.by_id(connection, holder)
+        about = {
+            "id": str(outcome.order),
+            "at": outcome.at,
+            "payer_name": person.name if person else "",
+            "payer_account": answered.get("payer"),
+        }
+        if outcome.code is not None:
+            told = words.refusal(outcome.code, locale())
+            problem = {"title": told.title, "safe": told.safe, "next": told.next}
+            return render_template(
+                "confirmation.html", order=about, lines=[], total=0, state="refused", problem=problem
+            )
+        if outcome.kind != "bill_payment":
+            raise lookup.NotFound(param="order")
+        bills = find.by_ids(connection, [UUID(one["bill"]) for one in answered["bills"]], now=now())
+        shown = views.bills(connection, bills, viewer=holder)
+    total = int(answered["total"])
+    return render_template(
+        "confirmation.html",
+        order=about,
+        lines=[one | {"amount": one["total"]} for one in shown],
+        total=total,
+        total_words=money.in_words(total),
+        state="done",
+    )
+
+
+@door.get("/xac-nhan/<order>/lenh.json")
+@admits(Role.CITIZEN)
+def signed_order(order: str) -> Response:
+    """Give the holder the very bytes that they signed."""
+    id = uuid_or_none(order)
+    if id is None:
+        raise lookup.NotFound(param="order")
+    with state().app.connect() as connection:
+        content = lookup.content(connection, signer=signed_in(), order=id)
+    response = Response(content, content_type="application/json")
+    response.headers["Content-Disposition"] = f'attachment; filename="lenh-{order}.json"'
+    return response
+
+
+@door.get("/lich-su")
+@admits(Role.CITIZEN)
+def history() -> str:
+    """Show what came in and went out, newest first, paged by key."""
+    holder, before = signed_in(), cursor("statement")
+    with state().app.connect() as connection:
+        account = _wallet(connection)
+        rows = accounts.statement(
+            connection, account.id, before=int(before) if before else None, rows_max=HISTORY_ROWS + 1
+        )
+        more = len(rows) > HISTORY_ROWS
+        shown = views.history(connection, rows[:HISTORY_ROWS], holder=holder)
+    following = spell_cursor("statement", str(rows[HISTORY_ROWS - 1].seq)) if more else None
+    return render_template("history.html", rows=shown, next_cursor=following)
+
+
+@door.get("/nop-thay")
+@admits(Role.CITIZEN)
+def ask_other() -> str:
+    """Ask for another's bill: its code and the last digits of the debtor's phone."""
+    return render_template("pay_other.html", values={}, errors={})
+
+
+@door.post("/nop-thay")
+@admits(Role.CITIZEN)
+def find_other() -> Response | tuple[str, int]:
+    """Let the payer in to another's bill. Guesses are counted before anything is looked up."""
+    code, detail = request.form.get("code", ""), request.form.get("detail", "").strip()
+    try:
+        find.count_lookup(state().app, signed_in(), code, now=now())
+        outcome = officer_acts(
+            LookupOrderSchema(),
+            {"code": code[:40] or "-", "detail": detail[:10] or "-"},
+            find.let_in,
+            LookupSchema(),
+            signer=signed_in(),
+            id=OrderId(uuid4()),
+        )
+    except Refusal as refusal:
+        return form("pay_other.html", refusal)
+    return redirect(f"/thanh-toan?b={json.loads(outcome.body)['bill']}", 303)
+
+
+@door.get("/thiet-bi")
+@admits(Role.CITIZEN)
+def devices() -> str:
+    """Show keys and devices, and what this browser needs to enrol its own."""
+    holder = signed_in()
+    with state().app.connect() as connection:
+        has_device = keys.has_device(connection, holder)
+        mine = keys.of(connection, holder)
+    held = request.cookies.get(cookie(ENROL_COOKIE))
+    enrol: dict[str, Any] = {
+        "aud": state().config.public_origin,
+        "holder": str(holder),
+        "has_active_device": has_device,
+        "code": None if has_device else held,
+    }
+    return render_template(
+        "devices.html",
+        keys=[
+            {
+                "id": one.id,
+                "label": one.label,
+                "state": one.state,
+                "created_at": one.enrolled_at,
+                "check_code": keys.check_code(one.id),
+                "kind": one.device,
+            }
+            for one in mine
+        ],
+        enrol_data=enrol,
+        code_sent=request.args.get("ma") == "1",
+    )
+
+
+@door.post("/thiet-bi/ma")
+@admits(Role.CITIZEN)
+def send_device_code() -> Response:
+    """Send the code that lets a first browser in."""
+    send_enrol_code(signed_in())
+    return redirect("/thiet-bi?ma=1", 303)
+
+
+def _wallet(connection: Any) -> Account:
+    account = accounts.wallet_of(connection, signed_in())
+    assert account is not None, "a citizen has a wallet"
+    return account
+
+
+def _visible(connection: Any, texts: list[str]) -> list[Bill]:
+    """Return bills that this citizen may see, all of them or none.
+
+    Raises:
+        refusals.NotFound.
+    """
+    wanted = [id for id in map(uuid_or_none, texts) if id is not None]
+    found = find.visible(connection, wanted, signed_in(), now=now())
+    if len(found) < len(texts):
+        raise refusals.NotFound(param="bill")
+    return found

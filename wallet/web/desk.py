@@ -1,0 +1,279 @@
+"""The agency desk: find a bill, issue one by tariff, cancel it with a reason, see the day's takings."""
+
+import csv
+import io
+import json
+from datetime import date
+from functools import partial
+from typing import Any
+
+from flask import Blueprint, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from wallet import clock, words
+from wallet.bills import agencies, find, issue, refusals
+from wallet.bills.find import Bill, Taking
+from wallet.city import Procedure
+from wallet.identity.roles import Role
+from wallet.ids import HolderId, OrderId
+from wallet.refusal import Refusal
+from wallet.web import views
+from wallet.web.act import officer_acts
+from wallet.web.bills import BillOrderSchema, CancelledSchema, CancelOrderSchema, IssuedSchema
+from wallet.web.fields import uuid_or_none
+from wallet.web.gate import admits
+from wallet.web.people import new_order_id, signed_in
+from wallet.web.problems import Unparseable, locale
+from wallet.web.state import me, now, state
+
+door = Blueprint("desk", __name__)
+
+
+@door.get("/quay")
+@admits(Role.OFFICER)
+def home() -> str:
+    """Find a bill by dossier code, bill code or name, without accents; and see today at a glance."""
+    words_ = request.args.get("q", "")[:100]
+    with state().app.connect() as connection:
+        found = find.search(connection, _agency(), words_, now=now()) if words_.strip() else []
+        shown = views.bills(connection, found, viewer=None)
+        if "HX-Request" in request.headers:
+            return render_template("_desk_found.html", found=shown, q=words_)
+        takings = find.takings(connection, _agency(), clock.day_of(now()))
+        paid = find.bills_paid(connection, _agency(), clock.day_of(now()))
+        code = agencies.code_of(connection, _agency())
+    today = {"count": paid, "total": sum(one.amount for one in takings)}
+    return render_template("desk_home.html", agency=state().city.agencies[code], q=words_, found=shown, today=today)
+
+
+@door.get("/quay/lap")
+@admits(Role.OFFICER)
+def ask_bill() -> str:
+    """Show the form by which a bill is issued; filled from the bill that shall be replaced, where one is named."""
+    values: dict[str, Any] = {"order_id": new_order_id()}
+    old = _own(request.args["supersedes"]) if request.args.get("supersedes") else None
+    if old is not None:
+        values |= {
+            "supersedes": str(old.id),
+            "debtor_name": old.debtor_name,
+            "dossier": old.dossier,
+            "procedure": old.procedure,
+            "due": old.due.isoformat(),
+            "area": old.lines[0].dia_ban,
+        }
+    return render_template("desk_issue.html", values=values, errors={}, **_issue_page())
+
+
+@door.get("/quay/lap/dong")
+@admits(Role.OFFICER)
+def lines() -> str:
+    """Show the lines of a procedure, for the form."""
+    return render_template("_desk_lines.html", values={}, errors={}, **_issue_page())
+
+
+@door.post("/quay/lap")
+@admits(Role.OFFICER)
+def issue_bill() -> Response | tuple[str, int]:
+    """Issue the bill; the same form sent twice is one bill."""
+    given = request.form
+    id = uuid_or_none(given.get("order_id", ""))
+    if id is None:
+        raise Unparseable(param="order_id")
+    amounts = dict(zip(given.getlist("item_code[]"), given.getlist("amount[]"), strict=False))
+    document = {
+        "debtor": {"name": given.get("debtor_name", ""), "phone": given.get("debtor_phone", "")},
+        "dossier": given.get("dossier", ""),
+        "procedure": given.get("procedure", ""),
+        "due": given.get("due", ""),
+        "expires_on": given.get("expires", ""),
+        "supersedes": given.get("supersedes", ""),
+        "lines": [
+            {"item": item, "amount": _typed(amount), "chuong": "", "tieu_muc": "", "dia_ban": given.get("area", "")}
+            for item, amount in amounts.items()
+            if amount.strip()
+        ],
+    }
+    try:
+        verb = partial(issue.issue, city=state().city)
+        outcome = officer_acts(BillOrderSchema(), document, verb, IssuedSchema(), signer=signed_in(), id=OrderId(id))
+    except Refusal as refusal:
+        return _again(refusal, amounts)
+    answered = json.loads(outcome.body)
+    if outcome.status >= 400:
+        return _again(_Told(answered), amounts)
+    return redirect(f"/quay/khoan/{answered['bill']}", 303)
+
+
+@door.get("/quay/khoan/<bill>")
+@admits(Role.OFFICER)
+def bill(bill: str) -> str:
+    """Show one of the agency's bills."""
+    return _bill_page(_own(bill))
+
+
+@door.post("/quay/khoan/<bill>/huy")
+@admits(Role.OFFICER)
+def cancel(bill: str) -> Response | tuple[str, int]:
+    """Cancel it, with a reason."""
+    one, id = _own(bill), uuid_or_none(request.form.get("order_id", ""))
+    if id is None:
+        raise Unparseable(param="order_id")
+    reason = request.form.get("reason", "")
+    try:
+        outcome = officer_acts(
+            CancelOrderSchema(),
+            {"bill": str(one.id), "reason": reason},
+            partial(issue.cancel, city=state().city),
+            CancelledSchema(),
+            signer=signed_in(),
+            id=OrderId(id),
+        )
+    except Refusal as refusal:
+        told = words.refusal(refusal.code, locale())
+        return _bill_page(
+            one, errors={"reason": f"{told.title} {told.next}"}, values={"reason": reason}
+        ), refusal.status
+    if outcome.status >= 400:
+        refused = json.loads(outcome.body)
+        return _bill_page(_own(bill), problem=refused), outcome.status
+    return redirect(f"/quay/khoan/{one.id}", 303)
+
+
+@door.get("/quay/hom-nay")
+@admits(Role.OFFICER)
+def today() -> str:
+    """Show a day's takings by budget line."""
+    day, rows = _takings()
+    return render_template(
+        "desk_today.html", day=day, rows=[_taking(row) for row in rows], total=sum(row.amount for row in rows)
+    )
+
+
+@door.get("/quay/hom-nay.csv")
+@admits(Role.OFFICER)
+def today_csv() -> Response:
+    """Give a day's takings as CSV that no spreadsheet takes for a formula."""
+    day, rows = _takings()
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["ngay", "chuong", "tieu_muc", "ten_tieu_muc", "dia_ban", "ten_dia_ban", "so_khoan", "so_tien"])
+    for row in map(_taking, rows):
+        cells = [row[name] for name in ("chuong", "tieu_muc", "tieu_muc_name", "dia_ban", "area_name")]
+        writer.writerow([day.isoformat(), *map(plain_cell, cells), row["count"], row["amount"]])
+    response = Response("\ufeff" + out.getvalue(), content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="thu-{day.isoformat()}.csv"'
+    return response
+
+
+def plain_cell(text: str) -> str:
+    """Return a cell that a spreadsheet shows as text: one that would begin a formula gets an apostrophe (OWASP)."""
+    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
+
+
+class _Told(Refusal):
+    """A refusal that was stored, told again from its document."""
+
+    status = 409
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        super().__init__(param=told.get("param"))
+        self.code = told["code"]  # type: ignore[misc]
+        self.status = int(told["status"])  # type: ignore[misc]
+
+
+def _again(refusal: Refusal, amounts: dict[str, str]) -> tuple[str, int]:
+    """Show the form again, with a fresh order id: the refused one has its outcome."""
+    moved = {"debtor": "debtor_phone", "phone": "debtor_phone", "supersedes": None, "dia_ban": "area"}
+    refusal.param = moved.get(refusal.param or "", refusal.param)
+    values = request.form.to_dict() | {"order_id": new_order_id(), "amounts": amounts}
+    told = words.refusal(refusal.code, locale())
+    wrong = refusal.param and (refusal.param in request.form or refusal.param == "lines")
+    page = render_template(
+        "desk_issue.html",
+        values=values,
+        errors={refusal.param: f"{told.title} {told.next}"} if wrong else {},
+        problem=None if wrong else {"title": told.title, "safe": told.safe, "next": told.next},
+        **_issue_page(),
+    )
+    return page, refusal.status
+
+
+def _typed(amount: str) -> str:
+    """Read an amount as people type it: "1.250.000" and "1 250 000" are 1250000."""
+    return "".join(char for char in amount if char not in " .\u00a0₫")
+
+
+def _issue_page() -> dict[str, Any]:
+    city = state().city
+    with state().app.connect() as connection:
+        code = agencies.code_of(connection, _agency())
+    procedures = [_procedure(one) for one in city.procedures_of(code)]
+    areas = [{"code": area.code, "name": area.name} for area in city.areas.values()]
+    return {"procedures": procedures, "areas": areas}
+
+
+def _procedure(one: Procedure) -> dict[str, Any]:
+    tieu_muc = state().city.tieu_muc
+    items = [
+        {
+            "code": item.code,
+            "name": item.name,
+            "amount": item.amount,
+            "tieu_muc": item.tieu_muc,
+            "tieu_muc_name": tieu_muc[item.tieu_muc].name,
+        }
+        for item in one.items_on(clock.day_of(now()))
+    ]
+    return {"code": one.code, "name": one.name, "items": items}
+
+
+def _takings() -> tuple[date, list[Taking]]:
+    text = request.args.get("ngay", "")
+    try:
+        day = date.fromisoformat(text) if text else clock.day_of(now())
+    except ValueError:
+        raise Unparseable(param="ngay") from None
+    with state().app.connect() as connection:
+        return day, find.takings(connection, _agency(), day)
+
+
+def _taking(row: Taking) -> dict[str, Any]:
+    named = views.line(
+        find.Line(name="", amount=row.amount, chuong=row.chuong, tieu_muc=row.tieu_muc, dia_ban=row.dia_ban)
+    )
+    return named | {"count": row.count}
+
+
+def _own(text: str) -> Bill:
+    """Return a bill of the officer's agency.
+
+    Raises:
+        refusals.NotFound: another agency's, or none.
+    """
+    id = uuid_or_none(text)
+    with state().app.connect() as connection:
+        found = find.by_ids(connection, [id], now=now()) if id else []
+    if not found or found[0].agency != _agency():
+        raise refusals.NotFound(param="bill")
+    return found[0]
+
+
+def _bill_page(one: Bill, **told: Any) -> str:
+    with state().app.connect() as connection:
+        shown = views.bills(connection, [one], viewer=None)[0]
+    context = {"errors": {}, "values": {}, "problem": None} | told
+    return render_template(
+        "desk_bill.html",
+        bill=shown,
+        can_cancel=one.closed_at is None and one.paid_at is None,
+        history=views.bill_history(one),
+        order_id=new_order_id(),
+        **context,
+    )
+
+
+def _agency() -> HolderId:
+    who = me()
+    assert who is not None, "the gate lets nobody else here"
+    assert who.agency is not None, "an officer has an agency"
+    return who.agency

@@ -1,0 +1,117 @@
+"""What the pages show: domain things turned into the words of the templates. No template asks the database."""
+
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask_babel import gettext as _
+
+from wallet import accounts, text
+from wallet.accounts import StatementRow
+from wallet.bills import agencies, find
+from wallet.bills.find import Bill
+from wallet.identity import holders
+from wallet.ids import HolderId
+from wallet.web.state import now, state
+
+
+def bill(one: Bill, codes: dict[UUID, str], *, viewer: HolderId | None) -> dict[str, Any]:
+    """Show a bill. A stranger, also one who may pay it, sees the debtor's name masked."""
+    city = state().city
+    procedure = city.procedures.get(one.procedure)
+    agency = city.agencies.get(codes[one.agency])
+    mine = viewer is not None and one.debtor == viewer
+    desk = viewer is None
+    return {
+        "id": str(one.id),
+        "code": one.code,
+        "agency": agency.name if agency else codes[one.agency],
+        "procedure": procedure.name if procedure else one.procedure,
+        "dossier": one.dossier,
+        "debtor_name": one.debtor_name if mine or desk else text.mask(one.debtor_name),
+        "total": one.total,
+        "due": one.due,
+        "expires": one.expires,
+        "status": str(one.status),
+        "version": one.version,
+        "lines": [line(each) for each in one.lines],
+        "order_id": str(one.order) if one.order and (desk or one.payer == viewer) else None,
+        "paid_at": one.paid_at,
+        "mine": mine,
+    }
+
+
+def line(one: find.Line) -> dict[str, Any]:
+    """Show a line with the names of its budget codes."""
+    city = state().city
+    tieu_muc, area = city.tieu_muc.get(one.tieu_muc), city.areas.get(one.dia_ban)
+    return {
+        "name": one.name,
+        "amount": one.amount,
+        "chuong": one.chuong,
+        "tieu_muc": one.tieu_muc,
+        "tieu_muc_name": tieu_muc.name if tieu_muc else "",
+        "dia_ban": one.dia_ban,
+        "area_name": area.name if area else "",
+    }
+
+
+def bills(connection: sa.Connection, some: list[Bill], *, viewer: HolderId | None) -> list[dict[str, Any]]:
+    """Show several bills."""
+    codes = agencies.codes(connection)
+    return [bill(one, codes, viewer=viewer) for one in some]
+
+
+def history(connection: sa.Connection, rows: list[StatementRow], *, holder: HolderId) -> list[dict[str, Any]]:
+    """Show a statement's rows: a bill by its procedure and agency, a transfer by the other's masked name.
+
+    The lines of one bill were posted one by one; they are shown as one row.
+    """
+    city, codes = state().city, agencies.codes(connection)
+    settled = {one.id: one for one in find.by_ids(connection, [row.settles for row in rows if row.settles], now=now())}
+    owners = {row.counterparty: accounts.owner(connection, row.counterparty) for row in rows}
+    names = holders.names(connection, {owner.holder for owner in owners.values() if owner and owner.holder})
+    shown: dict[UUID, dict[str, Any]] = {}
+    for row in rows:
+        if row.entry in shown:
+            shown[row.entry]["amount"] += row.amount
+            continue
+        paid, owner = settled.get(row.settles) if row.settles else None, owners[row.counterparty]
+        if paid:
+            procedure, agency = city.procedures.get(paid.procedure), city.agencies.get(codes[paid.agency])
+            title = procedure.name if procedure else paid.procedure
+            counterparty = agency.name if agency else ""
+        else:
+            name = names.get(owner.holder) if owner and owner.holder else None
+            title = _kind(row.kind, received=row.amount > 0)
+            counterparty = text.mask(name) if name else ""
+        shown[row.entry] = {
+            "at": row.effective_at,
+            "title": title,
+            "counterparty": counterparty,
+            "amount": row.amount,
+            "posted_after": None,
+            "order_id": str(row.order) if row.signer == holder else None,
+        }
+    return list(shown.values())
+
+
+def _kind(kind: str, *, received: bool) -> str:
+    if kind == "transfer":
+        return _("Nhận chuyển tiền") if received else _("Chuyển tiền")
+    if kind == "topup":
+        return _("Nạp tiền")
+    return kind
+
+
+def bill_history(one: Bill) -> list[dict[str, Any]]:
+    """Show what happened to a bill."""
+    steps = [{"at": one.issued_at, "text": _("Cơ quan lập khoản")}]
+    if one.status == "waived":
+        steps[0]["text"] = _("Cơ quan lập khoản, miễn phí")
+    if one.paid_at is not None:
+        steps.append({"at": one.paid_at, "text": _("Đã trả")})
+    if one.closed_at is not None:
+        closed = _("Cơ quan huỷ khoản") if one.status == "cancelled" else _("Cơ quan thay bằng khoản khác")
+        steps.append({"at": one.closed_at, "text": f"{closed}: {one.close_reason}" if one.close_reason else closed})
+    return steps

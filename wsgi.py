@@ -1,0 +1,19 @@
+"""The front door: it alone knows both packages, and makes each process of the service."""
+
+import os
+
+from flask import Flask
+
+from wallet import jobs
+from wallet.config import Config
+from wallet.web import app
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """Make the web application; gunicorn calls it as `wsgi:create_app()`."""
+    return app.create(config or Config.from_env(os.environ))
+
+
+def create_worker(config: Config | None = None) -> jobs.Worker:
+    """Make the worker, whose `run` ends when its event is set."""
+    return jobs.Worker(config or Config.from_env(os.environ))
