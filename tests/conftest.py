@@ -26,6 +26,7 @@ import pytest
 
 from tests import chromium, databases
 from tests.databases import TestDatabase
+from tests.make import City
 from wallet.config import Config
 from wallet.run import environment
 from wallet.run.postgres import Cluster
@@ -155,6 +156,13 @@ def var_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "var"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def city(database: TestDatabase) -> Iterator[City]:
+    """A small city in this worker's database; what a test makes in it stays there beside the others'."""
+    with City(database) as made:
+        yield made
 
 
 # -- the service --------------------------------------------------------------------------------------------

@@ -1,0 +1,286 @@
+"""Makers: people, agencies and bills in plain words, made by the real verbs and nothing else.
+
+    city = City(database)
+    hoa = city.citizen("Nguyễn Thị Hoa", available=500_000)
+    bill = city.bill(debtor=hoa, amounts=[20_000, 5_000])
+    reply = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[bill.seen])
+"""
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from flask import Flask
+
+from wallet import canonical, clock, crypto, db, ids, ledger, orders
+from wallet import city as cities
+from wallet import prove as proving
+from wallet.bills import agencies, find, issue
+from wallet.bills.find import Bill
+from wallet.client import Client, Reply
+from wallet.crypto import PrivateKey
+from wallet.events import Event
+from wallet.identity import holders, keys, pins, roles
+from wallet.identity.roles import Role
+from wallet.ids import AccountId, EntryId, HolderId, OrderId
+from wallet.ledger import Claim, Entry, Evidence, Plan, Posting, chart
+from wallet.web import app as web
+
+ROOT = Path(__file__).parents[1]
+WARD, STATION = "H57.40", "H57.10"
+
+_phones = itertools.count(random.SystemRandom().randrange(0, 10**7) * 10)
+
+
+@dataclass(slots=True, kw_only=True)
+class Signer(Client):
+    """A client that speaks to the application in this process, or over HTTP when `app` is None."""
+
+    app: Flask | None = None
+    phone: str = ""
+    name: str = ""
+
+    def send(self, method: str, path: str, content: bytes | None) -> Reply:
+        return self.send_with(method, path, content, self.headers(method, path, content))
+
+    def send_with(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> Reply:
+        """Send with these very headers, which a test may have spoilt."""
+        if self.app is None:
+            return Client.send(self, method, path, content)
+        answer = self.app.test_client().open(
+            path, method=method, data=content, headers=headers, base_url=self.origin
+        )
+        return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A bill that was made, and how a payer names it."""
+
+    id: UUID
+    code: str
+    total: int
+    version: int
+
+    @property
+    def seen(self) -> dict[str, str]:
+        return {"bill": str(self.id), "version": str(self.version), "amount": str(self.total)}
+
+
+class City:
+    """A small city in a test's database."""
+
+    def __init__(self, database: Any, *, origin: str | None = None, in_process: bool = True) -> None:
+        self.database = database
+        self.config = replace(database.config, city_file=ROOT / "city.toml", demo=True)
+        if origin:
+            self.config = replace(self.config, public_origin=origin)
+        self.app = web.create(self.config) if in_process else None
+        self.engine = db.engine(self.config.database_url, name="tests")
+        self.audit = db.engine(self.config.audit_database_url, name="tests-audit")
+        self.city = cities.load(self.config.city_file)
+
+    def close(self) -> None:
+        """Close every connection."""
+        engines = [self.engine, self.audit]
+        if self.app is not None:
+            engines += [self.app.extensions["wallet"].app, self.app.extensions["wallet"].audit]
+        for engine in engines:
+            engine.dispose()
+
+    def __enter__(self) -> "City":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- people --------------------------------------------------------------------------------------------
+
+    def phone(self) -> str:
+        return f"09{next(_phones) % 10**8:08d}"
+
+    def person(self, name: str, role: Role, *, agency: HolderId | None = None, device: str = "machine") -> Signer:
+        now, phone, key = clock.now(), self.phone(), PrivateKey.generate()
+
+        def work(unit: sa.Connection) -> HolderId:
+            holder = holders.register_person(unit, name=name, phone=phone, now=now)
+            roles.grant(unit, holder, role, agency=agency)
+            return holder
+
+        holder = db.unit(self.engine, work)
+        signer = self.signer(holder, key, name=name, phone=phone)
+        self.enrol(signer, device=device)
+        return signer
+
+    def signer(self, holder: HolderId, key: PrivateKey, *, name: str = "", phone: str = "") -> Signer:
+        origin = self.config.public_origin
+        return Signer(origin=origin, key=key, holder=str(holder), app=self.app, phone=phone, name=name)
+
+    def citizen(self, name: str = "Nguyễn Thị Hoa", *, available: int = 0, device: str = "machine") -> Signer:
+        signer = self.person(name, Role.CITIZEN, device=device)
+        holder = HolderId(UUID(signer.holder))
+        account = db.unit(self.engine, lambda unit: holders.open_wallet(unit, holder, now=clock.now()))
+        signer.account = str(account)
+        if available:
+            self.top_up(signer, available)
+        return signer
+
+    def with_pin(self, signer: Signer, pin: str = "284619") -> str:
+        holder, hashed = HolderId(UUID(signer.holder)), crypto.hash_pin(pin)
+        db.unit(self.engine, lambda unit: pins.set_first(unit, holder, hashed, now=clock.now()))
+        return pin
+
+    def agency(self, code: str = WARD) -> HolderId:
+        return db.unit(self.engine, lambda unit: agencies.register(unit, code, now=clock.now()))
+
+    def officer(self, code: str = WARD, name: str = "Lê Văn Cán") -> Signer:
+        return self.person(name, Role.OFFICER, agency=self.agency(code))
+
+    def machine(self, code: str = WARD) -> Signer:
+        """The agency's own machine client."""
+        agency, key = self.agency(code), PrivateKey.generate()
+        signer = self.signer(agency, key)
+        self.enrol(signer)
+        return signer
+
+    def enrol(self, signer: Signer, *, device: str = "machine") -> None:
+        order = keys.EnrolOrder(
+            id=OrderId(uuid4()), key=signer.key.public, label="Máy của tôi", device=device, code=""
+        )
+        self.officer_order(
+            HolderId(UUID(signer.holder)),
+            "key_admit",
+            lambda unit, claim: keys.admit(unit, claim.signer, order, now=clock.now()),
+        )
+
+    # -- money ---------------------------------------------------------------------------------------------
+
+    def top_up(self, signer: Signer, amount: int) -> None:
+        """Money from outside, on the word of the bank."""
+        now = clock.now()
+
+        def register(unit: sa.Connection) -> HolderId:
+            bank = holders.register(unit, kind="outside", now=now)
+            roles.grant(unit, bank, Role.OPERATOR)
+            return bank
+
+        bank = db.unit(self.engine, register)
+        guarantee = self.house(chart.BANK_GUARANTEE)
+
+        def decide(unit: sa.Connection, claim: Claim) -> Plan:
+            entry = Entry(
+                id=EntryId(ids.new()),
+                kind="topup",
+                effective_at=now,
+                postings=(Posting(debit=guarantee, credit=AccountId(UUID(signer.account)), amount=amount),),
+            )
+            told = Event(type="topup.received", subject=signer.account, entry=entry.id)
+            return Plan(entries=(entry,), events=(told,), answer={})
+
+        self.officer_order(bank, "bank_line", decide, kind="outside_word")
+
+    def house(self, code: str) -> AccountId:
+        with self.engine.connect() as connection:
+            return connection.exec_driver_sql(
+                "SELECT id FROM ledger.account WHERE code = %s AND holder IS NULL", (code,)
+            ).scalar_one()
+
+    def available(self, signer: Signer) -> int:
+        reply = signer.get(f"/v1/accounts/{signer.account}")
+        assert reply.status == 200, reply.body
+        return int(reply.json()["available"])
+
+    # -- bills ---------------------------------------------------------------------------------------------
+
+    def bill(
+        self,
+        *,
+        debtor: Signer,
+        amounts: list[int] | None = None,
+        agency: str = WARD,
+        due: date | None = None,
+        expires: date | None = None,
+        issued: datetime | None = None,
+        supersedes: UUID | None = None,
+    ) -> Seen:
+        """A bill of an agency of the city, with one line for each amount, on the first procedure that fits."""
+        now = issued or clock.now()
+        procedure = next(
+            one for one in self.city.procedures_of(agency) if any(item.amount is None for item in one.items_on(now.date()))
+        )
+        item = next(item for item in procedure.items_on(now.date()) if item.amount is None)
+        order = issue.BillOrder(
+            id=OrderId(uuid4()),
+            debtor_name=debtor.name,
+            debtor_phone=debtor.phone,
+            dossier=f"000.00.32.H57-261121-{random.randrange(10**6):06d}",
+            procedure=procedure.code,
+            due=due or clock.day_of(now) + timedelta(days=10),
+            expires=expires,
+            supersedes=supersedes,
+            lines=tuple(
+                issue.LineOrder(item=item.code, amount=amount, dia_ban=next(iter(self.city.areas)))
+                for amount in (amounts if amounts is not None else [20_000])
+            ),
+        )
+        officer = HolderId(UUID(self.officer(agency).holder))
+        self.officer_order(
+            officer, "bill_issue", lambda unit, claim: issue.issue(unit, claim, order, city=self.city, now=now)
+        )
+        with self.engine.connect() as connection:
+            bills = find.of_debtor(connection, HolderId(UUID(debtor.holder)), now=now)
+        made = max(bills, key=lambda one: one.id)
+        return Seen(id=made.id, code=made.code, total=made.total, version=made.version)
+
+    def read_bill(self, bill: Seen) -> Bill:
+        with self.engine.connect() as connection:
+            return find.by_ids(connection, [bill.id], now=clock.now())[0]
+
+    # -- underneath ----------------------------------------------------------------------------------------
+
+    def officer_order(
+        self,
+        signer: HolderId,
+        order_kind: str,
+        decide: Callable[[sa.Connection, Claim], Plan],
+        *,
+        kind: Any = "officer_order",
+    ) -> ledger.Plan | None:
+        order_id = OrderId(uuid4())
+        content = canonical.dumps({"id": str(order_id), "kind": order_kind, "signer": str(signer)})
+        evidence = Evidence(kind=kind, signer=signer, order_id=order_id, order_kind=order_kind, content=content)
+        refused: list[Any] = []
+
+        def told(refusal: Any) -> bytes:
+            refused.append(refusal)
+            return b"{}"
+
+        outcome = orders.carry_out(
+            self.engine,
+            evidence,
+            admits=frozenset(str(role) for role in Role),
+            decide=decide,
+            spell=lambda _: b"{}",
+            spell_refusal=told,
+            status=201,
+            now=clock.now(),
+        )
+        if refused:
+            raise refused[0]
+        assert outcome.status == 201
+        return None
+
+    def differences(self) -> list[Any]:
+        """What `make prove` would name in this database."""
+        with proving.snapshot(self.audit).connect() as connection:
+            return list(proving.books(connection))
+
+    def count(self, table: str) -> int:
+        with self.engine.connect() as connection:
+            return connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()

@@ -1,0 +1,208 @@
+"""A small client of the signed API: it makes orders, signs them, and retries with the same bytes until it has an answer.
+
+    from wallet.client import Client
+    me = Client.of_demo("var/demo.json", role="citizen")
+    bill = me.get("/v1/bills").json()["rows"][0]
+    seen = {"bill": bill["id"], "version": bill["version"], "amount": bill["total"]}
+    reply = me.act("/v1/bill-payments", "bill_payment", payer=me.account, bills=[seen])
+
+From a shell:  python -m wallet.client [--as NAME] get PATH | send PATH FILE | key
+
+Words   An order's bytes are made once and kept; a retry signs the headers anew, never the body.
+Source  RFC 9421 (signatures), RFC 9530 (Content-Digest), RFC 8785 (canonical JSON).
+"""
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from wallet import canonical, signing
+from wallet.canonical import Json
+from wallet.crypto import PrivateKey
+
+ORDER_LIFE_S: Final = 900
+TRIES: Final = 5
+"""How often an order is sent before the client gives up; its outcome can still be asked for."""
+
+ORDER_COMPONENTS: Final = ("@method", "@target-uri", "content-type", "content-digest", "idempotency-key")
+READ_COMPONENTS: Final = ("@method", "@target-uri")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the service answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON."""
+        return json.loads(self.body)
+
+
+class NoAnswer(Exception):
+    """The service did not answer; whether the order was carried out is not known. Send the same bytes again."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Client:
+    """Somebody who can sign: a holder with a key.
+
+    `seconds` is how long one answer is waited for. `clock_ahead_s` corrects a wrong clock; the service's Date sets it.
+    """
+
+    origin: str
+    key: PrivateKey
+    holder: str
+    account: str = ""
+    seconds: float = 10.0
+    clock_ahead_s: float = field(default=0.0)
+
+    @classmethod
+    def of_demo(cls, file: str | Path, *, role: str = "citizen", name: str | None = None) -> "Client":
+        """Return the client of one of the demo's people, by role or by name."""
+        demo = json.loads(Path(file).read_text())
+        for one in demo["principals"]:
+            if one.get("jwk") and (one["name"] == name if name else one["role"] == role):
+                key = PrivateKey.from_jwk(one["jwk"])
+                return cls(origin=demo["base_url"], key=key, holder=one["holder"], account=one.get("account") or "")
+        raise LookupError(f"nobody in {file} is {name or role} and has a key")
+
+    def order(self, kind: str, **own: Json) -> bytes:
+        """Make an order's bytes. Keep them before you send them: they are the order."""
+        now = int(time.time() - self.clock_ahead_s)
+        return canonical.dumps(
+            {
+                **own,
+                "v": "1",
+                "aud": self.origin,
+                "created": str(now),
+                "expires": str(now + ORDER_LIFE_S),
+                "id": str(uuid4()),
+                "kind": kind,
+                "signer": self.holder,
+            }
+        )
+
+    def act(self, path: str, kind: str, **own: Json) -> Reply:
+        """Make an order, send it, and send it again until there is an answer.
+
+        Raises:
+            NoAnswer.
+        """
+        return self.insist(path, self.order(kind, **own))
+
+    def insist(self, path: str, content: bytes, *, method: str = "POST") -> Reply:
+        """Send an order's bytes until there is an answer: lost replies, 503 and a wrong clock are tried again.
+
+        Raises:
+            NoAnswer: after TRIES tries.
+        """
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(0.2 * 2**attempt)
+            try:
+                reply = self.send(method, path, content)
+            except (OSError, http.client.HTTPException):
+                continue
+            if reply.status == 401 and reply.json().get("code") == "signature_window":
+                self._set_clock(reply)
+            elif reply.status != 503:
+                return reply
+        raise NoAnswer(f"{method} {path}")
+
+    def get(self, path: str) -> Reply:
+        """Send a signed GET."""
+        return self.send("GET", path, None)
+
+    def send(self, method: str, path: str, content: bytes | None) -> Reply:
+        """Sign and send one request, once.
+
+        Raises:
+            OSError, http.client.HTTPException: no answer came.
+        """
+        headers = self.headers(method, path, content)
+        where = urlsplit(self.origin)
+        kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
+        connection = kind(where.hostname or "", where.port, timeout=self.seconds)
+        try:
+            connection.request(method, path, body=content, headers=headers)
+            answer = connection.getresponse()
+            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def headers(self, method: str, path: str, content: bytes | None) -> dict[str, str]:
+        """Return the headers that sign a request."""
+        values = {"@method": method, "@target-uri": self.origin + path}
+        headers: dict[str, str] = {}
+        if content is not None:
+            order_id = json.loads(content)["id"]
+            headers = {
+                "Content-Type": "application/json",
+                "Content-Digest": signing.content_digest(content),
+                "Idempotency-Key": f'"{order_id}"',
+            }
+            values |= {name.lower(): value for name, value in headers.items()}
+        components = READ_COMPONENTS if content is None else ORDER_COMPONENTS
+        created = int(time.time() - self.clock_ahead_s)
+        public = self.key.public
+        covered = " ".join(f'"{name}"' for name in components)
+        parameters = (
+            f'({covered});created={created};expires={created + signing.WINDOW_S_MAX};keyid="{public.id}"'
+            f';alg="{public.alg}";tag="{signing.TAG}"'
+        )
+        lines = [f'"{name}": {values[name]}' for name in components]
+        base = "\n".join([*lines, f'"@signature-params": {parameters}'])
+        signature = b64encode(self.key.sign(base.encode())).decode()
+        return headers | {"Signature-Input": f"sig1={parameters}", "Signature": f"sig1=:{signature}:"}
+
+    def _set_clock(self, reply: Reply) -> None:
+        if "date" in reply.headers:
+            self.clock_ahead_s = time.time() - parsedate_to_datetime(reply.headers["date"]).timestamp()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line: 0 when the service said yes, 1 when it refused, 2 when it did not answer."""
+    parser = argparse.ArgumentParser(prog="python -m wallet.client", description="A small client of the signed API.")
+    parser.add_argument("--demo", default=str(Path(os.environ.get("VAR_DIR", "var")) / "demo.json"))
+    parser.add_argument("--as", dest="name", default=None, help="whose name in the demo; the first citizen otherwise")
+    does = parser.add_subparsers(dest="does", required=True)
+    get = does.add_parser("get", help="a signed GET")
+    get.add_argument("path")
+    send = does.add_parser("send", help="send the bytes of an order again, as they stand in a file")
+    send.add_argument("path")
+    send.add_argument("file", type=Path)
+    does.add_parser("key", help="print whose key signs")
+    chosen = parser.parse_args(arguments)
+    me = Client.of_demo(chosen.demo, name=chosen.name)
+    if chosen.does == "key":
+        print(me.key.public.id)
+        return 0
+    try:
+        if chosen.does == "get":
+            reply = me.get(chosen.path)
+        else:
+            reply = me.insist(chosen.path, chosen.file.read_bytes())
+    except (NoAnswer, OSError) as fault:
+        print(f"no answer: {fault}", file=sys.stderr)
+        return 2
+    print(f"HTTP {reply.status}", file=sys.stderr)
+    sys.stdout.write(reply.body.decode() + "\n")
+    return 0 if reply.status < 400 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
