@@ -27,6 +27,9 @@ WALLET_EVERY: Final = 5
 PAYERS: Final = 44
 """How many of the citizens with a wallet have paid already: enough to fill takings and histories."""
 
+OLDEST_DAYS: Final = 90
+"""How long before the day of loading the oldest bill was issued."""
+
 _FATES: Final[Sequence[Fate]] = ("free", "due", "overdue", "expired")
 _FATE_WEIGHTS: Final = (16, 52, 23, 9)
 
@@ -113,9 +116,7 @@ class DemoPlan:
     payments: tuple[Payment, ...]
 
 
-def plan(
-    city: City, people: Sequence[Citizen], named: Sequence[Principal], *, day: date, seed: str = SEED
-) -> DemoPlan:
+def plan(city: City, people: Sequence[Citizen], named: Sequence[Principal], *, day: date, seed: str = SEED) -> DemoPlan:
     """Draw what everybody owes and has paid.
 
     Args:
@@ -170,8 +171,8 @@ class _Draw:
         self._numbers: Counter[str] = Counter()
         self._places = {code: place for place, code in enumerate(city.agencies, start=1)}
         procedures = tuple(city.procedures.values())
-        self._free = tuple(one for one in procedures if _lines_free(one.items_on(day)))
-        self._charged = tuple(one for one in procedures if _items_charged(one.items_on(day)))
+        self._free = tuple(one for one in procedures if _lines_free(self._items(one)))
+        self._charged = tuple(one for one in procedures if _items_charged(self._items(one)))
 
     def savings(self) -> int:
         return self._lot.randrange(20, 4_000) * 1_000
@@ -186,7 +187,7 @@ class _Draw:
         return bills
 
     def some_bills(self, citizen: Citizen, *, pays: bool) -> list[PlannedBill]:
-        count = self._lot.choices((1, 2, 3, 4), weights=(15, 40, 30, 15))[0]
+        count = self._lot.choices((1, 2, 3, 4), weights=(20, 48, 24, 8))[0]
         fates = list(self._lot.choices(_FATES, weights=_FATE_WEIGHTS, k=count))
         if pays:
             paid = self._lot.choice((1, 1, 2))
@@ -209,9 +210,7 @@ class _Draw:
             expires=expires,
         )
 
-    def _offer(
-        self, procedures: Sequence[Procedure], area: str, unlike: set[str]
-    ) -> tuple[Procedure, Agency]:
+    def _offer(self, procedures: Sequence[Procedure], area: str, unlike: set[str]) -> tuple[Procedure, Agency]:
         """Choose who asks for money, and for what: the citizen's own ward or an agency of the whole city.
 
         Whoever lives where no agency sits may owe any. Agencies in `unlike` are avoided as long as anybody
@@ -226,7 +225,7 @@ class _Draw:
         return self._lot.choices(offers, weights=weights)[0]
 
     def _lines(self, procedure: Procedure, agency: Agency, area: str, fate: Fate) -> list[PlannedLine]:
-        items = procedure.items_on(self._day)
+        items = self._items(procedure)
         if fate == "free":
             chosen = _lines_free(items)
         else:
@@ -245,6 +244,11 @@ class _Draw:
             for item in chosen
         ]
 
+    def _items(self, procedure: Procedure) -> list[Item]:
+        """Return what stood on every day on which a bill of the plan is issued."""
+        oldest = self._day - timedelta(days=OLDEST_DAYS)
+        return [item for item in procedure.items_on(self._day) if item.in_force(oldest)]
+
     def _amount(self, item: Item) -> int:
         if item.amount is not None:
             return item.amount
@@ -257,7 +261,7 @@ class _Draw:
             "free": (range(-30, 1), range(5, 21)),
             "due": (range(-14, 1), range(1, 31)),
             "overdue": (range(-60, -20), range(-18, 0)),
-            "expired": (range(-90, -60), range(-50, -29)),
+            "expired": (range(-OLDEST_DAYS, -60), range(-50, -29)),
             "paid": (range(-25, -2), range(3, 21)),
         }
         issued, due = (self._day + timedelta(days=self._lot.choice(days)) for days in ranges[fate])

@@ -71,8 +71,7 @@ _COURT: Final = ("Tôn Nữ", "Tôn Thất")
 """Names that already hold what stands in the middle elsewhere: a daughter is no "Tôn Nữ Thị"."""
 
 _MIDDLE_SON: Final = _words(
-    "Văn Văn Văn Đức Minh Quang Hữu Ngọc Công Thanh Quốc Đình Xuân Bảo Gia Anh Tuấn Viết Phước Trọng Khắc "
-    "Nhật Duy Hoài"
+    "Văn Văn Văn Đức Minh Quang Hữu Ngọc Công Thanh Quốc Đình Xuân Bảo Gia Anh Tuấn Viết Phước Trọng Khắc Nhật Duy Hoài"
 )
 _MIDDLE_DAUGHTER: Final = (
     *_words("Thị Thị Thị Thị Ngọc Thanh Thu Minh Phương Bảo Khánh Diệu Như Quỳnh Mỹ Kim Thùy Hoài Cẩm"),
@@ -101,7 +100,7 @@ class Citizen:
 class Principal:
     """One of the named few.
 
-    `slug` names the principal in files and seeds its key. A machine has no phone and no PIN; only citizens
+    `slug` names the principal and seeds its key. A machine has no phone and no PIN; only citizens
     have a wallet. `agency` is the code of the agency that an officer or a machine works for.
     """
 
@@ -113,11 +112,6 @@ class Principal:
     agency: str | None = None
     area: str | None = None
 
-    @property
-    def signs(self) -> bool:
-        """Whether the principal holds a key from the start: citizens and machines sign, officers click."""
-        return self.role in ("citizen", "agency")
-
 
 def citizens(city: City, *, count: int = CITIZENS, seed: str = SEED) -> tuple[Citizen, ...]:
     """Draw citizens: none shares a phone number with another or with a principal."""
@@ -125,8 +119,7 @@ def citizens(city: City, *, count: int = CITIZENS, seed: str = SEED) -> tuple[Ci
     areas = tuple(city.areas)
     numbers = lot.sample(range(100_000, 1_000_000), count)
     return tuple(
-        Citizen(name=_name(lot), phone=f"{PHONE_PREFIX}{number}", area=lot.choice(areas))
-        for number in numbers
+        Citizen(name=_name(lot), phone=f"{PHONE_PREFIX}{number}", area=lot.choice(areas)) for number in numbers
     )
 
 
@@ -135,9 +128,7 @@ def principals(city: City) -> tuple[Principal, ...]:
     first, second = _two_agencies(city)
     home = first.area or next(iter(city.areas))
     return (
-        Principal(
-            slug="lan", name="Trần Thị Ngọc Lan", role="citizen", phone="0600000101", pin="482915", area=home
-        ),
+        Principal(slug="lan", name="Trần Thị Ngọc Lan", role="citizen", phone="0600000101", pin="482915", area=home),
         Principal(
             slug="huong",
             name="Tôn Nữ Quỳnh Hương",
@@ -146,9 +137,7 @@ def principals(city: City) -> tuple[Principal, ...]:
             pin="730264",
             area=home,
         ),
-        Principal(
-            slug="minh", name="Nguyễn Hữu Minh", role="citizen", phone="0600000103", pin="591836", area=home
-        ),
+        Principal(slug="minh", name="Nguyễn Hữu Minh", role="citizen", phone="0600000103", pin="591836", area=home),
         Principal(slug="an", name="Hồ Văn An", role="citizen", phone="0600000104", pin="264079", area=home),
         Principal(
             slug="ha",
