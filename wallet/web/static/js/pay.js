@@ -20,7 +20,9 @@ const PANELS = ["ready", "checking", "refused", "unable"];
 function stage(name, { focus = true } = {}) {
   for (const panel of PANELS) show($(`#pay-${panel}`), panel === name);
   document.body.dataset.pay = name;
-  if (focus) $(`#pay-${name} h2`)?.focus();
+  if (!focus) return;
+  $(`#pay-${name} h2`)?.focus({ preventScroll: true });
+  $(`#pay-${name}`)?.scrollIntoView({ block: "center" });
 }
 
 function unable(reason) {
