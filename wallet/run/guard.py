@@ -7,9 +7,15 @@ we stop the cluster unless somebody else uses it. After an orderly end there is 
 import os
 import signal
 import sys
+import time
+from typing import Final
 
 from wallet.run.environment import embedded
 from wallet.run.faults import Fault
+
+DYING_S_MAX: Final = 5
+"""A dying process lets go of our pipe a moment before it lets go of its lock. Who holds the lock longer uses
+it."""
 
 
 def main() -> int:
@@ -17,8 +23,11 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
+    cluster = embedded(os.environ)
+    deadline = time.monotonic() + DYING_S_MAX
     try:
-        embedded(os.environ).stop_if_unused()
+        while not cluster.stop_if_unused() and time.monotonic() < deadline:
+            time.sleep(0.1)
     except Fault:
         return 1
     return 0

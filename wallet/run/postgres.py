@@ -163,8 +163,8 @@ class Cluster:
             finally:
                 self.stop_if_unused(users)
 
-    def stop_if_unused(self, users: IO[bytes] | None = None) -> None:
-        """Stop the cluster unless somebody else uses it."""
+    def stop_if_unused(self, users: IO[bytes] | None = None) -> bool:
+        """Stop the cluster unless somebody else uses it. Returns whether it is down."""
         with self._alone(), contextlib.ExitStack() as stack:
             if users is None:
                 users = stack.enter_context(_lock_file(self.home.with_name(self.home.name + ".users")))
@@ -172,8 +172,9 @@ class Cluster:
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return
+                return False
             self.stop()
+            return True
 
     # -- start and stop -------------------------------------------------------------------------------------
 

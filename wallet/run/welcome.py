@@ -29,7 +29,7 @@ def text(config: Config) -> str:
         lines += _table([("role", "phone", "PIN", "name"), *map(_row, principals[:NAMED_MAX])])
         lines += [
             "",
-            f"  With keys: {config.var_dir / DEMO_KEYS_FILE}. Codes sent by SMS: {config.var_dir / 'outbox'}.",
+            f"  With keys: {config.var_dir / DEMO_KEYS_FILE}. SMS codes: {config.var_dir / 'outbox'}.",
         ]
     lines += [f"  Logs: {config.var_dir / 'log'}. Prove the books: make prove. Ctrl-C stops everything.", ""]
     return "\n".join(lines)
