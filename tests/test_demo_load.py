@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.databases import TestDatabase
-from wallet import accounts, clock, crypto, db, demo
+from wallet import accounts, clock, crypto, db, demo, prove
 from wallet.bills import find
 from wallet.city import load as load_city
 from wallet.config import ConfigError
@@ -106,6 +106,11 @@ def test_the_bank_holds_what_wallets_and_agencies_have(loaded: TestDatabase) -> 
     assert posted["agency"] == sum(bill.total for bill in planned(loaded).bills if bill.fate == "paid")
 
 
+def test_the_books_are_proved(loaded: TestDatabase) -> None:
+    with prove.snapshot(loaded.audit_engine).connect() as connection:
+        assert list(prove.books(connection)) == []
+
+
 def test_money_came_in_by_the_banks_word_and_went_out_by_signed_orders(loaded: TestDatabase) -> None:
     with loaded.app_engine.connect() as connection:
         rows = connection.exec_driver_sql(
@@ -116,7 +121,7 @@ def test_money_came_in_by_the_banks_word_and_went_out_by_signed_orders(loaded: T
     wanted = planned(loaded)
 
     assert kinds == {
-        ("outside_word", "bank_line", "top_up"): len(wanted.openings),
+        ("outside_word", "bank_line", "topup"): len(wanted.openings),
         ("signed_order", "bill_payment", "bill_payment"): sum(len(payment.dossiers) for payment in wanted.payments),
     }
 

@@ -165,16 +165,20 @@ class Entering:
                 self._open(unit, bank, opening, number)
 
     def _open(self, unit: sa.Connection, bank: HolderId, opening: Opening, number: int) -> None:
+        order_id = fixed.order_id(f"opening:{opening.phone}")
         line = {
+            "v": "1",
             "amount": str(opening.amount),
+            "id": str(order_id),
             "kind": "bank_line",
             "phone": opening.phone,
             "reference": f"DEMO-{number:06}",
+            "signer": str(bank),
         }
         evidence = Evidence(
             kind="outside_word",
             signer=bank,
-            order_id=fixed.order_id(f"opening:{opening.phone}"),
+            order_id=order_id,
             order_kind="bank_line",
             content=canonical.dumps(line),
         )
@@ -185,7 +189,7 @@ class Entering:
         wallet = holders.open_wallet(unit, holder, now=self._now)
         entry = Entry(
             id=EntryId(ids.new()),
-            kind="top_up",
+            kind="topup",
             effective_at=self._now,
             postings=(
                 Posting(
@@ -195,7 +199,7 @@ class Entering:
                 ),
             ),
         )
-        told = Event(type="top_up.received", subject=wallet, entry=entry.id)
+        told = Event(type="topup.received", subject=wallet, entry=entry.id)
         done = canonical.dumps({"account": str(wallet), "amount": str(opening.amount), "entry": str(entry.id)})
         ledger.execute(unit, claim, Plan(entries=(entry,), events=(told,), answer=None), status=201, body=done)
 

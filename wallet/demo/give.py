@@ -4,16 +4,16 @@ Words   ordered: by an officer or the operator, as through a form · signed: by 
         had come over the wire.
 """
 
-from base64 import b64encode
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
-from marshmallow import Schema
 
 from wallet import canonical, orders, signing
+from wallet.client import Client
 from wallet.crypto import PrivateKey, PublicKey
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId, epoch
@@ -21,7 +21,7 @@ from wallet.ledger import Claim, Evidence, Plan
 from wallet.ledger.tables import authority
 from wallet.refusal import Refusal
 from wallet.web import fields
-from wallet.web.fields import OrderSchema
+from wallet.web.fields import AnswerSchema, OrderSchema
 
 ORDER_LIFE: Final = timedelta(minutes=15)
 """As the pages say in the orders that they sign."""
@@ -34,7 +34,7 @@ class Door:
     """A door of the signed API: its schemas, its path, and as what one goes through it here."""
 
     asks: OrderSchema
-    answers: Schema
+    answers: AnswerSchema
     role: Role
     path: str
 
@@ -94,7 +94,16 @@ def signed(database: sa.Engine, order: Order, *, key: PrivateKey) -> None:
     def find(key_id: str) -> PublicKey | None:
         return public if key_id == public.id else None
 
-    message = _request(content, key, order)
+    client = Client(
+        origin=order.origin,
+        key=key,
+        holder=str(order.signer),
+        clock_ahead_s=time.time() - order.now.timestamp(),
+    )
+    headers = client.headers("POST", order.door.path, content)
+    message = signing.Message(
+        "POST", order.origin + order.door.path, {name.lower(): text for name, text in headers.items()}
+    )
     proof = signing.verify(message, key=find, body=content, now=order.now)
     evidence = Evidence(
         kind="signed_order",
@@ -107,26 +116,6 @@ def signed(database: sa.Engine, order: Order, *, key: PrivateKey) -> None:
         signature=proof.signature,
     )
     _carry_out(database, order, evidence)
-
-
-def _request(body: bytes, key: PrivateKey, order: Order) -> signing.Message:
-    """Sign a request (RFC 9421) as every client does."""
-    public, created, url = key.public, epoch(order.now), order.origin + order.door.path
-    headers = {
-        "content-type": "application/json",
-        "content-digest": signing.content_digest(body),
-        "idempotency-key": f'"{order.order}"',
-    }
-    covered = {"@method": "POST", "@target-uri": url, **headers}
-    names = " ".join(f'"{name}"' for name in covered)
-    params = (
-        f"({names});created={created};expires={created + signing.WINDOW_S_MAX}"
-        f';keyid="{public.id}";alg="{public.alg}";tag="{signing.TAG}"'
-    )
-    lines = [f'"{name}": {value}' for name, value in {**covered, "@signature-params": params}.items()]
-    signature = b64encode(key.sign("\n".join(lines).encode())).decode()
-    headers |= {"signature-input": f"sig1={params}", "signature": f"sig1=:{signature}:"}
-    return signing.Message("POST", url, headers)
 
 
 def _carry_out(database: sa.Engine, order: Order, evidence: Evidence) -> None:

@@ -72,8 +72,10 @@ def _known(connection: sa.Connection, order: OrderId) -> Begun | None:
 
 
 def _mark(unit: sa.Connection, order: OrderId, kind: str, mark: Begun) -> None:
-    spelled = canonical.dumps({"at": mark.at.isoformat(), "origin": mark.origin, "seed": SEED})
-    evidence = Evidence(kind="outside_word", signer=_US, order_id=order, order_kind=kind, content=spelled)
+    held = {"at": mark.at.isoformat(), "origin": mark.origin, "seed": SEED}
+    content = canonical.dumps({**held, "v": "1", "id": str(order), "kind": kind, "signer": str(_US)})
+    evidence = Evidence(kind="outside_word", signer=_US, order_id=order, order_kind=kind, content=content)
     claim = ledger.claim(unit, evidence)
     told = Event(type=kind, subject=_US, data={"seed": SEED})
-    ledger.execute(unit, claim, Plan(events=(told,), answer=None), status=200, body=spelled)
+    plan = Plan(events=(told,), answer=None)
+    ledger.execute(unit, claim, plan, status=200, body=canonical.dumps(held))
