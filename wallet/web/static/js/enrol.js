@@ -62,7 +62,7 @@ async function enrolHere(event) {
     if (!key.enrol || now() > key.enrol.expires) {
       key.enrol = makeOrder({
         aud: enrol.aud, holder, kind: "key_enrol", path: "/v1/keys",
-        fields: { label: $("#f-label").value.trim() || text("this_browser"), code: enrol.code ?? "", key: key.jwk, device: "browser" },
+        fields: { label: $("#f-label").value.trim() || text("this_browser"), code: enrol.code ?? $("#f-code")?.value.trim() ?? "", key: key.jwk, device: "browser" },
       });
       await save(key);
     }

@@ -53,16 +53,15 @@ export async function settle(order, say = () => {}) {
       if (known?.state === "signedOut") return known;
       if (known && known.state !== "absent") return finish(known);
       if (!known) continue;
-      if (now() > order.expires + SKEW_S) return finish(LAPSED);
-      if (now() > order.expires) continue;
-    } else if (now() > order.expires) {
-      return finish(LAPSED);
     } else {
       say("sending");
     }
+    const past = now() > order.expires + SKEW_S;
     const key = await find(order.holder);
-    if (!key && order.attempts === 0) return finish(LAPSED);
-    if (!key) continue;
+    if (!key) {
+      if (past || order.attempts === 0) return finish(LAPSED);
+      continue;
+    }
     // Counted before it leaves: if this page dies now, the next one must ask first.
     order = { ...order, attempts: order.attempts + 1 };
     await put("pending", order);
@@ -74,8 +73,10 @@ export async function settle(order, say = () => {}) {
       continue;
     }
     if (reply.status < 300) return finish({ state: "done", ...reply });
+    // An order that comes too late is refused once and for all (409), so sending it then makes its outcome certain.
     // A refusal given before the order was looked at settles this copy only; an earlier copy may still be under way.
     if (STORED_REFUSALS.has(reply.status) || order.attempts === 1) return finish({ state: "refused", ...reply });
+    if (past) return finish(LAPSED);
   }
 }
 
