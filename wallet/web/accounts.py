@@ -64,7 +64,7 @@ def read(account: str) -> Response:
     who = caller()
     with state().app.connect() as connection:
         found = accounts.read(connection, _account(account), holder=who.agency or who.holder)
-    return answer(AccountSchema(), found)
+    return answer(AccountSchema, found)
 
 
 @door.get("/v1/accounts/<account>/statement")
@@ -80,7 +80,7 @@ def statement(account: str) -> Response:
     more = len(rows) > rows_max
     rows = rows[:rows_max]
     page = {"rows": rows, "next": spell_cursor("statement", str(rows[-1].seq)) if more else ""}
-    return answer(StatementSchema(), page)
+    return answer(StatementSchema, page)
 
 
 def _account(text: str) -> AccountId:

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from functools import cache
+from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
 from flask import Response, request
@@ -17,6 +18,8 @@ from wallet.orders import Outcome
 from wallet.web import fields, gate, problems
 from wallet.web.fields import OrderSchema
 from wallet.web.state import now, state
+
+SomeSchema = TypeVar("SomeSchema", bound=Schema)
 
 
 class Verb(Protocol):
@@ -33,9 +36,9 @@ _IDEMPOTENCY_KEY: Final = re.compile(r'"([0-9a-f-]{36})"')
 
 
 def act(
-    asks: OrderSchema,
+    asks: type[OrderSchema],
     verb: Verb,
-    answers: Schema,
+    answers: type[Schema],
     *,
     status: int = 201,
     check: Callable[[Any, HolderId], None] | None = None,
@@ -64,7 +67,7 @@ def act(
         own = possession(document)
         proof = gate.signed(body, key=lambda id: own if id == own.id else None)
     document = document or canonical.loads(body)
-    header, order = fields.read(asks, document, audience=state().config.public_origin, now=now())
+    header, order = fields.read(one(asks), document, audience=state().config.public_origin, now=now())
     if str(header.id) != stated_id:
         raise problems.Unparseable(param="Idempotency-Key")
     if check is not None:
@@ -84,7 +87,13 @@ def act(
 
 
 def officer_acts(
-    asks: OrderSchema, document: Mapping[str, Any], verb: Verb, answers: Schema, *, signer: HolderId, id: OrderId
+    asks: type[OrderSchema],
+    document: Mapping[str, Any],
+    verb: Verb,
+    answers: type[Schema],
+    *,
+    signer: HolderId,
+    id: OrderId,
 ) -> Outcome:
     """Carry out an order that an officer gave through a form: the same bytes, schema and verb, without a signature.
 
@@ -103,7 +112,7 @@ def officer_acts(
         "kind": asks.kind_name,
         "signer": str(signer),
     }
-    header, order = fields.read(asks, whole, audience=state().config.public_origin, now=now())
+    header, order = fields.read(one(asks), whole, audience=state().config.public_origin, now=now())
     evidence = Evidence(
         kind="officer_order",
         signer=signer,
@@ -115,7 +124,7 @@ def officer_acts(
 
 
 def carry_out(
-    evidence: Evidence, order: Any, verb: Verb, answers: Schema, *, admits: frozenset[str], status: int
+    evidence: Evidence, order: Any, verb: Verb, answers: type[Schema], *, admits: frozenset[str], status: int
 ) -> Outcome:
     """Hand an order to `orders.carry_out`, with the door's spelling."""
     return orders.carry_out(
@@ -123,7 +132,7 @@ def carry_out(
         evidence,
         admits=admits,
         decide=lambda unit, claim: verb(unit, claim, order, now=now()),
-        spell=lambda answer: canonical.dumps(answers.dump(answer)),
+        spell=lambda answer: canonical.dumps(one(answers).dump(answer)),
         spell_refusal=problems.spell,
         status=status,
         now=now(),
@@ -139,9 +148,15 @@ def reply(outcome: Outcome) -> Response:
     return response
 
 
-def answer(schema: Schema, thing: Any, *, many: bool = False) -> Response:
+def answer(schema: type[Schema], thing: Any) -> Response:
     """Answer what was read."""
-    return Response(canonical.dumps(schema.dump(thing, many=many)), content_type="application/json")
+    return Response(canonical.dumps(one(schema).dump(thing)), content_type="application/json")
+
+
+@cache
+def one(schema: type[SomeSchema]) -> SomeSchema:
+    """Return the one instance of a schema: making it copies every field, loading and dumping do not change it."""
+    return schema()
 
 
 def order_body() -> bytes:

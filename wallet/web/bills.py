@@ -233,7 +233,7 @@ def look_up() -> Response:
     def count(order: LookupOrder, signer: HolderId) -> None:
         find.count_lookup(state().app, signer, order.code, now=now())
 
-    return act(LookupOrderSchema(), find.let_in, LookupSchema(), check=count)
+    return act(LookupOrderSchema, find.let_in, LookupSchema, check=count)
 
 
 @door.get("/v1/bills/<bill>")
@@ -255,7 +255,7 @@ def read_bill(bill: str) -> Response:
     (one,) = found
     if who.agency is None and one.debtor != who.holder:
         one = replace(one, debtor_name=text.mask(one.debtor_name))
-    return answer(BillSchema(), one)
+    return answer(BillSchema, one)
 
 
 @door.post("/v1/bills")
@@ -263,7 +263,7 @@ def read_bill(bill: str) -> Response:
 @described(asks=BillOrderSchema, answers=IssuedSchema, status=201)
 def issue_bill() -> Response:
     """Issue a bill of the caller's agency, or replace one."""
-    return act(BillOrderSchema(), partial(issue.issue, city=state().city), IssuedSchema())
+    return act(BillOrderSchema, partial(issue.issue, city=state().city), IssuedSchema)
 
 
 @door.get("/v1/bills")
@@ -283,7 +283,7 @@ def list_bills() -> Response:
             rows = find.of_debtor(connection, who.holder, now=now(), after=key, rows_max=rows_max + 1)
     more = len(rows) > rows_max
     rows = rows[:rows_max]
-    return answer(BillsSchema(), {"rows": rows, "next": spell_cursor("bills", str(rows[-1].id)) if more else ""})
+    return answer(BillsSchema, {"rows": rows, "next": spell_cursor("bills", str(rows[-1].id)) if more else ""})
 
 
 @door.post("/v1/bills/<bill>/cancel")
@@ -296,7 +296,7 @@ def cancel_bill(bill: str) -> Response:
         if str(order.bill) != bill:
             raise Invalid(param="bill", errors="bill: not the one in the path")
 
-    return act(CancelOrderSchema(), partial(issue.cancel, city=state().city), CancelledSchema(), check=same)
+    return act(CancelOrderSchema, partial(issue.cancel, city=state().city), CancelledSchema, check=same)
 
 
 @door.post("/v1/bill-payments")
@@ -304,4 +304,4 @@ def cancel_bill(bill: str) -> Response:
 @described(asks=BillPaymentOrderSchema, answers=BillPaymentSchema, status=201)
 def pay_bills() -> Response:
     """Pay bills under one signature: one entry per bill, all or nothing."""
-    return act(BillPaymentOrderSchema(), pay.pay, BillPaymentSchema())
+    return act(BillPaymentOrderSchema, pay.pay, BillPaymentSchema)

@@ -199,10 +199,10 @@ def find_other() -> Response | tuple[str, int]:
     try:
         find.count_lookup(state().app, signed_in(), code, now=now())
         outcome = officer_acts(
-            LookupOrderSchema(),
+            LookupOrderSchema,
             {"code": code[:40] or "-", "detail": detail[:10] or "-"},
             find.let_in,
-            LookupSchema(),
+            LookupSchema,
             signer=signed_in(),
             id=OrderId(uuid4()),
         )

@@ -95,7 +95,7 @@ def issue_bill() -> Response | tuple[str, int]:
     }
     try:
         verb = partial(issue.issue, city=state().city)
-        outcome = officer_acts(BillOrderSchema(), document, verb, IssuedSchema(), signer=signed_in(), id=OrderId(id))
+        outcome = officer_acts(BillOrderSchema, document, verb, IssuedSchema, signer=signed_in(), id=OrderId(id))
     except Refusal as refusal:
         return _again(refusal, amounts)
     answered = json.loads(outcome.body)
@@ -121,10 +121,10 @@ def cancel(bill: str) -> Response | tuple[str, int]:
     reason = request.form.get("reason", "")
     try:
         outcome = officer_acts(
-            CancelOrderSchema(),
+            CancelOrderSchema,
             {"bill": str(one.id), "reason": reason},
             partial(issue.cancel, city=state().city),
-            CancelledSchema(),
+            CancelledSchema,
             signer=signed_in(),
             id=OrderId(id),
         )

@@ -111,7 +111,7 @@ def enrol() -> Response:
             attempts.count(state().app, [(attempts.CODE_TRIED, f"enrol:{signer}")], now=now())
 
     verb = partial(keys.enrol, secret=state().config.server_secret)
-    response = act(KeyEnrolSchema(), verb, KeySchema(), check=check, possession=own_key)
+    response = act(KeyEnrolSchema, verb, KeySchema, check=check, possession=own_key)
     if response.status_code == 201 and "Idempotent-Replayed" not in response.headers:
         _notify(enrolled[0])
     return response
@@ -122,7 +122,7 @@ def enrol() -> Response:
 @described(asks=KeyApproveSchema, answers=KeySchema, status=201)
 def approve(key: str) -> Response:
     """Let a pending key in, signed by an active one of the same holder."""
-    return act(KeyApproveSchema(), keys.approve, KeySchema(), check=partial(_same, key))
+    return act(KeyApproveSchema, keys.approve, KeySchema, check=partial(_same, key))
 
 
 @door.delete("/v1/keys/<key>")
@@ -130,7 +130,7 @@ def approve(key: str) -> Response:
 @described(asks=KeyRevokeSchema, answers=KeySchema, status=200)
 def revoke(key: str) -> Response:
     """Revoke a key, signed by any active one of the same holder, itself included."""
-    return act(KeyRevokeSchema(), keys.revoke, KeySchema(), status=200, check=partial(_same, key))
+    return act(KeyRevokeSchema, keys.revoke, KeySchema, status=200, check=partial(_same, key))
 
 
 def _same(path: str, order: KeyOrder, _: HolderId) -> None:

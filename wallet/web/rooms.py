@@ -80,10 +80,10 @@ def recover() -> Response | tuple[str, int]:
     try:
         phone = holders.phone_number(request.form.get("phone", ""))
         outcome = officer_acts(
-            RecoverOrderSchema(),
+            RecoverOrderSchema,
             {"phone": phone, "reason": request.form.get("reason", "")},
             recovery.recover,
-            RecoveredSchema(),
+            RecoveredSchema,
             signer=signed_in(),
             id=OrderId(id),
         )

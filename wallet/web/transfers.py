@@ -51,4 +51,4 @@ class TransferSchema(AnswerSchema):
 @described(asks=TransferOrderSchema, answers=TransferSchema, status=201)
 def send() -> Response:
     """Move money from one wallet to another, at once."""
-    return act(TransferOrderSchema(), transfers.send, TransferSchema())
+    return act(TransferOrderSchema, transfers.send, TransferSchema)
