@@ -27,10 +27,10 @@ soft = "#f3eaf8"
 on_brand = "#ffffff"
 
 [city.dark]
-brand = "#c79be0"
-strong = "#dfc3f0"
+brand = "#5b2a76"
+strong = "#43195b"
 soft = "#35203f"
-on_brand = "#24102e"
+on_brand = "#ffffff"
 
 [[area]]
 code = "99001"
@@ -129,7 +129,7 @@ def test_the_colours_are_custom_properties_for_light_and_for_dark(written: Calla
     light, dark = load(written(SMALL)).css().splitlines()
 
     assert light == ":root{--brand:#6b2f8a;--brand-strong:#4c1d66;--brand-soft:#f3eaf8;--on-brand:#ffffff}"
-    assert dark.startswith("@media (prefers-color-scheme:dark){:root{--brand:#c79be0;")
+    assert dark.startswith("@media (prefers-color-scheme:dark){:root{--brand:#5b2a76;")
 
 
 def test_an_item_may_stand_again_with_later_dates(written: Callable[[str], Path]) -> None:
@@ -194,9 +194,12 @@ FAULTS = {
     "a pale colour": (
         'brand = "#6b2f8a"',
         'brand = "#b48ac8"',
-        "brand #b48ac8 on the page #ffffff has a contrast",
+        "[city.light]: white #ffffff on brand #b48ac8 has a contrast",
     ),
-    "a dim colour": ('brand = "#c79be0"', 'brand = "#4c1d66"', "[city.dark]: brand #4c1d66 on the page"),
+    "a pale colour on dark pages": ("#5b2a76", "#c79be0", "[city.dark]: white #ffffff on brand #c79be0"),
+    "a dark tint on light pages": ("#f3eaf8", "#6b2f8a", "[city.light]: strong #4c1d66 on soft #6b2f8a"),
+    "a light tint on dark pages": ("#35203f", "#f3eaf8", "[city.dark]: on_brand #ffffff on soft #f3eaf8"),
+    "dark text on a dark button": ('on_brand = "#ffffff"', 'on_brand = "#1d1825"', "on_brand #1d1825 on brand"),
     "decomposed letters": ("Phường Một", "Phươ\u0300ng Một", "area 99001: name must be in Unicode form NFC"),
     "a hidden letter": ("Phường Một", "Phường\u202e Một", "area 99001: name must have no control characters"),
     "spaces around": ("Phường Một", " Phường Một", "area 99001: name must be 1 to 300 characters"),

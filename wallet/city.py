@@ -29,8 +29,6 @@ CONTRAST_MIN: Final = 4.5
 """WCAG 2.2, success criterion 1.4.3: normal text against its ground."""
 
 _WHITE: Final = "#ffffff"
-_DARK_GROUND: Final = "#1e1e1e"
-"""The lightest ground that a dark page may have: what is readable here is readable on all darker ones."""
 
 _CODE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,39}")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
@@ -54,8 +52,9 @@ class CityError(Exception):
 class Colours:
     """The city's one colour on light or on dark pages, each as #rrggbb.
 
-    brand carries links and buttons, strong is its pressed and heading shade, soft its tinted ground, and
-    on_brand is the text upon brand.
+    brand and its deeper shade strong are grounds of white text on both; on light pages they are the text of links
+    and headings as well, where dark pages mix brand with white. soft is a tinted ground, on_brand the text upon
+    brand.
     """
 
     brand: str
@@ -312,8 +311,8 @@ def _city(file: _Table) -> City:
         national_code=head.code("national_code"),
         hotline=head.text("hotline"),
         hotline_sample=head.take("hotline_sample", bool, True),
-        light=_colours(head.table("light", "[city.light]"), _WHITE),
-        dark=_colours(head.table("dark", "[city.dark]"), _DARK_GROUND),
+        light=_colours(head.table("light", "[city.light]"), upon_soft="strong"),
+        dark=_colours(head.table("dark", "[city.dark]"), upon_soft="on_brand"),
         areas=areas,
         agencies=agencies,
         tieu_muc=tieu_muc,
@@ -431,25 +430,16 @@ def _check_dates(table: _Table, items: tuple[Item, ...]) -> None:
                 table.fault(f"item {item.code} stands twice on the same day")
 
 
-def _colours(table: _Table, ground: str) -> Colours:
-    colours = Colours(
-        brand=table.colour("brand"),
-        strong=table.colour("strong"),
-        soft=table.colour("soft"),
-        on_brand=table.colour("on_brand"),
-    )
+def _colours(table: _Table, *, upon_soft: Literal["strong", "on_brand"]) -> Colours:
+    """Take the colours of light or dark pages, and hold them against each other and against white."""
+    shades = {name: table.colour(name) for name in ("brand", "strong", "soft", "on_brand")}
     table.close()
-    pairs = (
-        ("brand", colours.brand, "the page", ground),
-        ("strong", colours.strong, "the page", ground),
-        ("strong", colours.strong, "soft", colours.soft),
-        ("on_brand", colours.on_brand, "brand", colours.brand),
-    )
-    for text_name, text, ground_name, under in pairs:
-        if text and under and (ratio := contrast(text, under)) < CONTRAST_MIN:
-            told = f"{text_name} {text} on {ground_name} {under}"
+    for text, ground in (("white", "brand"), ("white", "strong"), ("on_brand", "brand"), (upon_soft, "soft")):
+        above, below = shades.get(text, _WHITE), shades[ground]
+        if above and below and (ratio := contrast(above, below)) < CONTRAST_MIN:
+            told = f"{text} {above} on {ground} {below}"
             table.fault(f"{told} has a contrast of {ratio:.2f}:1, below {CONTRAST_MIN}:1")
-    return colours
+    return Colours(**shades)
 
 
 def _properties(colours: Colours) -> str:
