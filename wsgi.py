@@ -4,14 +4,19 @@ import os
 
 from flask import Flask
 
-from wallet import jobs
+from wallet import db, demo, jobs
 from wallet.config import Config
 from wallet.web import app
 
 
 def create_app(config: Config | None = None) -> Flask:
     """Make the web application; gunicorn calls it as `wsgi:create_app()`."""
-    return app.create(config or Config.from_env(os.environ))
+    config = config or Config.from_env(os.environ)
+    if not config.demo:
+        database = db.engine(config.database_url, name="start")
+        demo.refuse(database)
+        database.dispose()
+    return app.create(config)
 
 
 def create_worker(config: Config | None = None) -> jobs.Worker:

@@ -23,7 +23,7 @@ from bench.figures import Figure, against
 from bench.load import Run, run
 from wallet import canonical, clock, db, ids, ledger
 from wallet import city as cities
-from wallet.bills import agencies, find, issue
+from wallet.bills import agencies, issue
 from wallet.client import Client
 from wallet.config import Config
 from wallet.crypto import PrivateKey
@@ -80,8 +80,6 @@ def _checked(done: Run) -> Run:
 @contextmanager
 def _serving(config: Config) -> Iterator["subprocess.Popen[bytes]"]:
     """Run gunicorn as `make run` does."""
-    import os
-
     command = [sys.executable, "-m", "gunicorn", "--config", "python:wallet.run.gunicorn_conf", "wsgi:create_app()"]
     child = subprocess.Popen(command, env=environment.child_environ(config, os.environ))
     try:
@@ -145,7 +143,7 @@ class _Town:
             postings=(Posting(debit=guarantee, credit=account, amount=100_000 * number),),  # type: ignore[arg-type]
         )
         told = Event(type="topup.received", subject=account, entry=entry.id)
-        self._officer(holder, "bank_line", lambda unit, claim: Plan(entries=(entry,), events=(told,), answer={}))
+        self._officer(holder, "bank_line", lambda *_: Plan(entries=(entry,), events=(told,), answer={}))
         return client
 
     def _office(self, code: str) -> tuple[HolderId, str]:

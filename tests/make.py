@@ -1,9 +1,9 @@
 """Makers: people, agencies and bills in plain words, made by the real verbs and nothing else.
 
-    city = City(database)
-    hoa = city.citizen("Nguyễn Thị Hoa", available=500_000)
-    bill = city.bill(debtor=hoa, amounts=[20_000, 5_000])
-    reply = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[bill.seen])
+city = City(database)
+hoa = city.citizen("Nguyễn Thị Hoa", available=500_000)
+bill = city.bill(debtor=hoa, amounts=[20_000, 5_000])
+reply = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[bill.seen])
 """
 
 import itertools
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -28,8 +28,9 @@ from wallet.crypto import PrivateKey
 from wallet.events import Event
 from wallet.identity import holders, keys, pins, roles
 from wallet.identity.roles import Role
-from wallet.ids import AccountId, EntryId, HolderId, OrderId
+from wallet.ids import AccountId, BillId, EntryId, HolderId, OrderId
 from wallet.ledger import Claim, Entry, Evidence, Plan, Posting, chart
+from wallet.money import Dong
 from wallet.web import app as web
 
 ROOT = Path(__file__).parents[1]
@@ -53,9 +54,7 @@ class Signer(Client):
         """Send with these very headers, which a test may have spoilt."""
         if self.app is None:
             return Client.send(self, method, path, content)
-        answer = self.app.test_client().open(
-            path, method=method, data=content, headers=headers, base_url=self.origin
-        )
+        answer = self.app.test_client().open(path, method=method, data=content, headers=headers, base_url=self.origin)
         return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
 
 
@@ -94,7 +93,7 @@ class City:
         for engine in engines:
             engine.dispose()
 
-    def __enter__(self) -> "City":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -150,9 +149,7 @@ class City:
         return signer
 
     def enrol(self, signer: Signer, *, device: str = "machine") -> None:
-        order = keys.EnrolOrder(
-            id=OrderId(uuid4()), key=signer.key.public, label="Máy của tôi", device=device, code=""
-        )
+        order = keys.EnrolOrder(id=OrderId(uuid4()), key=signer.key.public, label="Máy của tôi", device=device, code="")
         self.officer_order(
             HolderId(UUID(signer.holder)),
             "key_admit",
@@ -178,7 +175,7 @@ class City:
                 id=EntryId(ids.new()),
                 kind="topup",
                 effective_at=now,
-                postings=(Posting(debit=guarantee, credit=AccountId(UUID(signer.account)), amount=amount),),
+                postings=(Posting(debit=guarantee, credit=AccountId(UUID(signer.account)), amount=Dong(amount)),),
             )
             told = Event(type="topup.received", subject=signer.account, entry=entry.id)
             return Plan(entries=(entry,), events=(told,), answer={})
@@ -187,7 +184,7 @@ class City:
 
     def house(self, code: str) -> AccountId:
         with self.engine.connect() as connection:
-            return connection.exec_driver_sql(
+            return connection.exec_driver_sql(  # type: ignore[no-any-return]
                 "SELECT id FROM ledger.account WHERE code = %s AND holder IS NULL", (code,)
             ).scalar_one()
 
@@ -212,7 +209,9 @@ class City:
         """A bill of an agency of the city, with one line for each amount, on the first procedure that fits."""
         now = issued or clock.now()
         procedure = next(
-            one for one in self.city.procedures_of(agency) if any(item.amount is None for item in one.items_on(now.date()))
+            one
+            for one in self.city.procedures_of(agency)
+            if any(item.amount is None for item in one.items_on(now.date()))
         )
         item = next(item for item in procedure.items_on(now.date()) if item.amount is None)
         order = issue.BillOrder(
@@ -223,9 +222,9 @@ class City:
             procedure=procedure.code,
             due=due or clock.day_of(now) + timedelta(days=10),
             expires=expires,
-            supersedes=supersedes,
+            supersedes=BillId(supersedes) if supersedes else None,
             lines=tuple(
-                issue.LineOrder(item=item.code, amount=amount, dia_ban=next(iter(self.city.areas)))
+                issue.LineOrder(item=item.code, amount=Dong(amount), dia_ban=next(iter(self.city.areas)))
                 for amount in (amounts if amounts is not None else [20_000])
             ),
         )
@@ -283,4 +282,4 @@ class City:
 
     def count(self, table: str) -> int:
         with self.engine.connect() as connection:
-            return connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one()
+            return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())

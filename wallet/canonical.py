@@ -44,7 +44,7 @@ class NotCanonical(Refusal):
 
 def dumps(value: Json) -> bytes:
     """Spell a value canonically."""
-    return rfc8785.dumps(value)  # type: ignore[arg-type]
+    return rfc8785.dumps(value)
 
 
 def loads(raw: bytes) -> dict[str, Any]:

@@ -192,10 +192,7 @@ def main(arguments: list[str]) -> int:
         print(me.key.public.id)
         return 0
     try:
-        if chosen.does == "get":
-            reply = me.get(chosen.path)
-        else:
-            reply = me.insist(chosen.path, chosen.file.read_bytes())
+        reply = me.get(chosen.path) if chosen.does == "get" else me.insist(chosen.path, chosen.file.read_bytes())
     except (NoAnswer, OSError) as fault:
         print(f"no answer: {fault}", file=sys.stderr)
         return 2

@@ -62,7 +62,7 @@ def _groups(number: int, *, after: bool) -> str:
     """Read a number below 10^9; `after` says that something stands before it, so leading zeros are read."""
     if number == 0:
         return _DIGITS[0]
-    parts = []
+    parts: list[str] = []
     for power in (2, 1, 0):
         group = number // 1000**power % 1000
         if group:

@@ -67,7 +67,7 @@ def carry_out(
     status: int,
     now: datetime,
 ) -> Outcome:
-    """Claim an order, decide it, and carry out the plan or store the refusal: money, event and answer together or not at all.
+    """Claim an order, decide it, carry out the plan or store the refusal: money, event and answer together or not at all.
 
     A refusal rolls the deciding unit back whole and is stored by a unit of its own, so that whatever the verb had
     touched, "a refusal has written nothing but its outcome". If a twin got an outcome in between, that one is answered.

@@ -210,7 +210,8 @@ class _Verifier(HTTPMessageVerifier):
             raise _OutsideWindow("outside the window")
 
     def _get_sig_inputs_and_signatures(self, message: Any, **expected: Any) -> Any:
-        for label, sig_input, signature in super()._get_sig_inputs_and_signatures(message, **expected):
+        parsed: Any = super()._get_sig_inputs_and_signatures
+        for label, sig_input, signature in parsed(message, **expected):
             self.labels += 1
             self.signature = signature.value
             yield label, sig_input, signature

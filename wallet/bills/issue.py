@@ -1,8 +1,8 @@
 """Bills issued by tariff, replaced, and cancelled.
 
 Words   A bill of zero is waived at issue ("Miễn phí") and never falls due.
-Money   A line's amount is a whole multiple of its item's tariff (pages, copies); where the tariff leaves the amount open,
-        it is what the order says.
+Money   A line's amount is a whole multiple of its item's tariff (pages, copies); where the tariff leaves the amount
+        open, it is what the order says.
 Source  Items, amounts, budget codes: the city's file, each row dated and cited.
 """
 
@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from wallet import clock, ids, ledger, states, text
 from wallet.bills import agencies, refusals, tables
+from wallet.canonical import Json
 from wallet.city import Agency, City, Procedure
 from wallet.events import Event
 from wallet.identity import holders, roles
@@ -138,7 +139,7 @@ def issue(unit: sa.Connection, claim: Claim, order: BillOrder, *, city: City, no
     bill, code = BillId(ids.new()), _code()
     state = "issued" if total else "waived"
     _insert(unit, bill, code, agency, debtor, order, lines, total=total, version=version, state=state, now=now)
-    data = {
+    data: dict[str, Json] = {
         "agency": terms.code,
         "code": code,
         "debtor": str(debtor),

@@ -71,8 +71,8 @@ def pay(unit: sa.Connection, claim: Claim, order: BillPaymentOrder, *, now: date
         now: aware UTC, read once at the door.
 
     Raises:
-        refusals.NotFound, Cancelled, Superseded, Expired, Waived, Paid, Changed: for the first bill of the order that is
-            at fault, naming it. accounts.NotFound: the payer is no wallet of the signer's.
+        refusals.NotFound, Cancelled, Superseded, Expired, Waived, Paid, Changed: for the first bill of the order
+            that is at fault, naming it. accounts.NotFound: the payer is no wallet of the signer's.
     """
     payer = accounts.payer(unit, order.payer, signer=claim.signer)
     rows = unit.exec_driver_sql(
@@ -81,8 +81,7 @@ def pay(unit: sa.Connection, claim: Claim, order: BillPaymentOrder, *, now: date
     found = {row.id: row for row in rows}
     entries, events, paid = [], [], []
     for seen in order.bills:
-        row = found.get(seen.bill)
-        _payable(row, seen, claim, now=now)
+        row = _payable(found.get(seen.bill), seen, claim, now=now)
         entry = Entry(
             id=EntryId(ids.new()),
             kind="bill_payment",
@@ -115,8 +114,8 @@ _REFUSED: Final = {
 }
 
 
-def _payable(row: Any, seen: BillSeen, claim: Claim, *, now: datetime) -> None:
-    """Refuse a locked bill that this signer may not pay, or not any more, or not at this price."""
+def _payable(row: Any, seen: BillSeen, claim: Claim, *, now: datetime) -> Any:
+    """Return a locked bill, or refuse one that this signer may not pay, or not any more, or not at this price."""
     facts = {"bill": str(seen.bill)}
     if row is None or not (row.debtor == claim.signer or row.granted):
         raise refusals.NotFound(param="bills", **facts)
@@ -131,3 +130,4 @@ def _payable(row: Any, seen: BillSeen, claim: Claim, *, now: datetime) -> None:
         raise _REFUSED[today](param="bills", **facts)
     if (row.version, row.total) != (seen.version, seen.amount):
         raise refusals.Changed(param="bills", **facts, amount=str(row.total), version=str(row.version))
+    return row

@@ -6,7 +6,7 @@ Words   A holder without a PIN is known to us (somebody billed them) but has ope
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -122,13 +122,12 @@ def open_wallet(unit: sa.Connection, holder: HolderId, *, now: datetime) -> Acco
     return account
 
 
-def _people() -> sa.Select[tuple[UUID, str, str, bool]]:
+def _people() -> sa.Select[Any]:
     person, pin = tables.person, tables.pin
     return sa.select(
         person.c.holder, person.c.name, person.c.phone, pin.c.holder.is_not(None).label("has_pin")
     ).outerjoin(pin, pin.c.holder == person.c.holder)
 
 
-def _person(row: sa.Row[tuple[UUID, str, str, bool]]) -> Person:
-    holder, name, phone, has_pin = row
-    return Person(holder=HolderId(holder), name=name, phone=phone, has_pin=has_pin)
+def _person(row: Any) -> Person:
+    return Person(holder=row.holder, name=row.name, phone=row.phone, has_pin=row.has_pin)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from wallet import crypto, states
+from wallet.canonical import Json
 from wallet.crypto import PublicKey
 from wallet.events import Event
 from wallet.identity import codes, holders, tables
@@ -229,7 +230,7 @@ def _add(unit: sa.Connection, holder: HolderId, order: EnrolOrder, state: str, *
     ).scalar()
     if added is None:
         raise Enrolled(param="key")
-    data = {"device": order.device, "holder": str(holder), "jwk": dict(order.key.jwk), "state": state}
+    data: dict[str, Json] = {"device": order.device, "holder": str(holder), "jwk": dict(order.key.jwk), "state": state}
     return Plan(
         events=(Event(type="key.enrolled", subject=order.key.id, data=data),),
         answer={"id": order.key.id, "state": state},

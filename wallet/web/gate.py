@@ -50,8 +50,8 @@ def admits(*admitted: Role | str) -> Callable[[View], View]:
 
 def admitted() -> frozenset[str]:
     """Return the roles that the door of this request admits."""
-    view = current_app.view_functions[request.endpoint or ""]
-    return frozenset(str(role) for role in view.admits)  # type: ignore[attr-defined]
+    view: Any = current_app.view_functions[request.endpoint or ""]
+    return frozenset(str(role) for role in view.admits)
 
 
 # ---- every request --------------------------------------------------------------------------------------------------

@@ -36,7 +36,8 @@ thumbprint), alg (ecdsa-p256-sha256 or ed25519) and tag="wallet-v1". A GET cover
 The first executed outcome of an order, a refusal included, is stored and given to every retry byte for byte. A retry sends
 the same body with freshly signed headers; the same id with other bytes is 422.
 
-Refusals are problem documents (RFC 9457) with a stable code: what happened (title), is my money safe (safe), what next (next).
+Refusals are problem documents (RFC 9457) with a stable code: what happened (title), is my money safe (safe),
+what next (next).
 """
 
 

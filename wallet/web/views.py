@@ -68,7 +68,8 @@ def history(connection: sa.Connection, rows: list[StatementRow], *, holder: Hold
     The lines of one bill were posted one by one; they are shown as one row.
     """
     city, codes = state().city, agencies.codes(connection)
-    settled = {one.id: one for one in find.by_ids(connection, [row.settles for row in rows if row.settles], now=now())}
+    wanted = [row.settles for row in rows if row.settles]
+    settled: dict[UUID, Bill] = {one.id: one for one in find.by_ids(connection, wanted, now=now())}
     owners = {row.counterparty: accounts.owner(connection, row.counterparty) for row in rows}
     names = holders.names(connection, {owner.holder for owner in owners.values() if owner and owner.holder})
     shown: dict[UUID, dict[str, Any]] = {}
@@ -98,9 +99,9 @@ def history(connection: sa.Connection, rows: list[StatementRow], *, holder: Hold
 
 def _kind(kind: str, *, received: bool) -> str:
     if kind == "transfer":
-        return _("Nhận chuyển tiền") if received else _("Chuyển tiền")
+        return str(_("Nhận chuyển tiền") if received else _("Chuyển tiền"))
     if kind == "topup":
-        return _("Nạp tiền")
+        return str(_("Nạp tiền"))
     return kind
 
 
