@@ -93,13 +93,17 @@ def test_the_named_few_fill_every_role(city: City) -> None:
 
 
 def test_officers_and_machines_serve_the_same_two_agencies(city: City) -> None:
-    of_role = {
-        role: {one.agency for one in principals(city) if one.role == role} for role in ("officer", "agency")
-    }
+    of_role = {role: {one.agency for one in principals(city) if one.role == role} for role in ("officer", "agency")}
 
     assert of_role["officer"] == of_role["agency"]
     assert len(of_role["officer"]) == 2
     assert of_role["officer"] <= set(city.agencies)
+
+
+def test_one_officer_serves_a_ward_and_one_the_whole_city(city: City) -> None:
+    served = [city.agencies[one.agency] for one in principals(city) if one.role == "officer" and one.agency]
+
+    assert [one.area is None for one in served] == [False, True]
 
 
 def test_people_have_pins_and_machines_have_none(city: City) -> None:

@@ -169,9 +169,9 @@ def clerks(city: City, *, seed: str = SEED) -> dict[str, str]:
 
 
 def _two_agencies(city: City) -> tuple[Agency, Agency]:
-    """Return the file's first agency and, of the other kinds, the one that offers most procedures."""
+    """Return the file's first agency and, of those that serve the whole city, the one that offers most."""
     first, *rest = city.agencies.values()
-    other = [one for one in rest if one.kind != first.kind] or rest or [first]
+    other = [one for one in rest if one.area is None] or rest or [first]
     return first, max(other, key=lambda one: len(city.procedures_of(one.code)))
 
 
