@@ -187,15 +187,18 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serve(database: TestDatabase, *, workers: int = 2, **changes: str) -> Iterator[LiveServer]:
+def serve(
+    database: TestDatabase, *, workers: int = 2, port: int | None = None, **changes: str
+) -> Iterator[LiveServer]:
     """Run the service on a free port against `database`.
 
     Args:
         database: whose VAR_DIR becomes the service's.
         workers: gunicorn's processes.
+        port: of a service that was killed, so that its clients' orders still name it.
         changes: environment variables on top.
     """
-    port = free_port()
+    port = port or free_port()
     origin = f"http://localhost:{port}"
     config = replace(database.config, port=port, public_origin=origin)
     log = config.var_dir / f"web-{port}.log"
@@ -205,7 +208,7 @@ def serve(database: TestDatabase, *, workers: int = 2, **changes: str) -> Iterat
         "-m",
         "gunicorn",
         "--config",
-        "wallet/run/gunicorn.conf.py",
+        "python:wallet.run.gunicorn_conf",
         "wsgi:create_app()",
     ]
     with log.open("wb") as output:
