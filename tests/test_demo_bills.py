@@ -76,9 +76,7 @@ def test_free_bills_are_zero_and_no_others(planned: DemoPlan) -> None:
         assert all((line.amount == 0) == (bill.fate == "free") for line in bill.lines)
 
 
-def test_every_line_is_an_item_in_force_of_a_procedure_that_the_agency_offers(
-    city: City, planned: DemoPlan
-) -> None:
+def test_every_line_is_an_item_in_force_of_a_procedure_that_the_agency_offers(city: City, planned: DemoPlan) -> None:
     for bill in planned.bills:
         procedure = city.procedures[bill.procedure]
         items = {item.code: item for item in procedure.items_on(DAY)}
