@@ -8,6 +8,13 @@ BEGIN
     RETURN FOUND;
 END $$;
 
+-- lock_holder: one enrolment of a holder at a time, until this transaction ends. The application may not update holders, so
+-- it could not lock the row itself.
+CREATE OR REPLACE FUNCTION identity.lock_holder(p_holder uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = identity, pg_temp AS $$
+    SELECT 1 FROM identity.holder WHERE id = p_holder FOR NO KEY UPDATE;
+$$;
+
 CREATE OR REPLACE FUNCTION identity.roles_of(p_holder uuid) RETURNS text[]
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
     SELECT coalesce(array_agg(role ORDER BY role), '{}') FROM identity.role WHERE holder = p_holder;
@@ -34,5 +41,5 @@ GRANT DELETE ON identity.pin, identity.known_device TO wallet_app;
 GRANT SELECT, INSERT, UPDATE ON person.person TO wallet_app;
 -- An auditor checks signatures against keys and roles; nobody's name, PIN, code or session.
 GRANT SELECT ON identity.holder, identity.role, identity.key TO wallet_audit;
-GRANT EXECUTE ON FUNCTION identity.hold_key(text, uuid), identity.roles_of(uuid),
+GRANT EXECUTE ON FUNCTION identity.hold_key(text, uuid), identity.lock_holder(uuid), identity.roles_of(uuid),
     identity.count_attempt(text, timestamptz, interval) TO wallet_app;

@@ -153,7 +153,7 @@ def enrol(unit: sa.Connection, claim: Claim, order: EnrolOrder, *, secret: bytes
     """
     holder = claim.signer
     # One enrolment of a holder at a time: two "first" browsers at once would both be let in.
-    unit.execute(sa.select(tables.holder.c.id).where(tables.holder.c.id == holder).with_for_update())
+    unit.exec_driver_sql("SELECT identity.lock_holder(%s)", (holder,))
     first = order.device == "browser" and bool(order.code) and not has_device(unit, holder)
     if first:
         person = holders.by_id(unit, holder)

@@ -1,7 +1,6 @@
 """The application: doors, pages, languages and what stands around every request."""
 
 import hashlib
-import logging
 from datetime import date, datetime
 from functools import lru_cache
 from io import BytesIO
@@ -22,7 +21,21 @@ from wallet.bills import agencies as _agencies
 from wallet.config import Config
 from wallet.ledger import guard
 from wallet.refusal import Refusal
-from wallet.web import accounts, bills, citizen, desk, gate, keys, openapi, orders, people, problems, rooms, transfers
+from wallet.web import (
+    accounts,
+    bills,
+    citizen,
+    desk,
+    gate,
+    keys,
+    logs,
+    openapi,
+    orders,
+    people,
+    problems,
+    rooms,
+    transfers,
+)
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
 from wallet.web.state import State, me, now, state
@@ -41,6 +54,7 @@ def create(config: Config) -> Flask:
         guard.UnsafeRole: the database role could write the books around the ledger.
         city.CityError: the city's file has faults.
     """
+    logs.to_stderr()
     app = Flask("wallet.web", static_folder="static", template_folder="templates")
     app.config.update(
         MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
@@ -184,6 +198,3 @@ def _languages(app: Flask) -> None:
     made(app, default_locale="vi", default_timezone="Asia/Ho_Chi_Minh", locale_selector=problems.locale)
     catalog: Any = cast("Any", _Catalog)()
     app.before_request(catalog.as_default)
-
-
-logging.getLogger("wallet").addHandler(logging.NullHandler())

@@ -38,7 +38,7 @@ async function deliver(order, key) {
   for (let turn = 0; turn < TRIES; turn += 1) {
     if (turn) await new Promise((resolve) => setTimeout(resolve, turn * 1500));
     const reply = await send(order, key).catch(() => null);
-    if (reply && reply.status < 500 && reply.status !== 429) return reply;
+    if (reply && reply.status < 500) return reply;
     const seen = await ask(order).catch(() => null);
     if (seen?.status === 200) return { status: Number(seen.body.status), body: seen.body.answer };
   }
