@@ -53,9 +53,7 @@ def install() -> str | None:
         except subprocess.TimeoutExpired:
             return f"apt-get {step[0]} took longer than {INSTALL_S_MAX} s"
         if done.returncode and step != ["update"]:
-            return (
-                f"apt-get {step[0]} failed: {(done.stdout.strip().splitlines() or ['no reason given'])[-1]}"
-            )
+            return f"apt-get {step[0]} failed: {(done.stdout.strip().splitlines() or ['no reason given'])[-1]}"
     return None
 
 

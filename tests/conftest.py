@@ -67,9 +67,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _skipped:
         is_failure = os.environ.get("CI") == "true"
-        terminalreporter.section(
-            f"{len(_skipped)} SKIPPED{', which fails under CI=true' if is_failure else ''}"
-        )
+        terminalreporter.section(f"{len(_skipped)} SKIPPED{', which fails under CI=true' if is_failure else ''}")
         for nodeid in _skipped:
             terminalreporter.line(nodeid)
 
@@ -187,9 +185,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serve(
-    database: TestDatabase, *, workers: int = 2, port: int | None = None, **changes: str
-) -> Iterator[LiveServer]:
+def serve(database: TestDatabase, *, workers: int = 2, port: int | None = None, **changes: str) -> Iterator[LiveServer]:
     """Run the service on a free port against `database`.
 
     Args:

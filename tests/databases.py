@@ -69,9 +69,7 @@ def template(server: Cluster) -> Iterator[str]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with psycopg.connect(server.url(), autocommit=True) as admin:
             _drop_leftovers(admin)
-            known = admin.execute(
-                "SELECT datistemplate FROM pg_database WHERE datname = %s", [name]
-            ).fetchone()
+            known = admin.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [name]).fetchone()
             if known != (True,):
                 _drop(admin, name)
                 urls = roles.bootstrap(server.url(name), words, logins=LOGINS)
@@ -150,8 +148,6 @@ def _databases(admin: psycopg.Connection) -> list[str]:
 
 def _drop(admin: psycopg.Connection, name: str) -> None:
     identifier = sql.Identifier(name)
-    if admin.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [name]).fetchone() == (
-        True,
-    ):
+    if admin.execute("SELECT datistemplate FROM pg_database WHERE datname = %s", [name]).fetchone() == (True,):
         admin.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(identifier))
     admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))

@@ -49,9 +49,7 @@ def test_every_file_that_declares_tables_is_listed_here():
 
 def test_every_sql_file_is_re_applied_by_an_upgrade():
     files = {
-        str(path.relative_to(ROOT))
-        for package in ("wallet", "market")
-        for path in (ROOT / package).rglob("*.sql")
+        str(path.relative_to(ROOT)) for package in ("wallet", "market") for path in (ROOT / package).rglob("*.sql")
     }
     assert files == set(migrate.FUNCTIONS)
 
@@ -65,9 +63,7 @@ def test_the_migrated_database_equals_the_tables_that_the_code_uses(database):
             connection,
             opts={
                 "include_schemas": True,
-                "include_name": lambda name, kind, _: (
-                    kind != "schema" or name not in (migrate.SCHEMA, "public", None)
-                ),
+                "include_name": lambda name, kind, _: kind != "schema" or name not in (migrate.SCHEMA, "public", None),
                 "compare_server_default": True,
                 "compare_type": True,
             },
@@ -117,9 +113,7 @@ def test_an_upgrade_that_fails_half_way_leaves_nothing_of_the_failed_migration(p
     with pytest.raises(sa.exc.ProgrammingError):
         migrate.upgrade(urls.migrator)
     with psycopg.connect(postgres.url(name), autocommit=True) as superuser:
-        assert superuser.execute(f"SELECT version_num FROM {migrate.SCHEMA}.alembic_version").fetchall() == [
-            ("0001",)
-        ]
+        assert superuser.execute(f"SELECT version_num FROM {migrate.SCHEMA}.alembic_version").fetchall() == [("0001",)]
         superuser.execute("DROP SCHEMA ledger")
     assert migrate.upgrade(urls.migrator)[0] == "0002"
     with psycopg.connect(postgres.url(), autocommit=True) as superuser:
