@@ -1,7 +1,7 @@
 """${message}.
 
 Revision ID: ${up_revision}
-Revises: ${down_revision or ""}
+Revises: ${down_revision or "nothing"}
 """
 
 from alembic import op
