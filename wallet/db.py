@@ -21,9 +21,15 @@ metadata = sa.MetaData(
 )
 
 UNIT_TRIES: Final = 5
-"""A deadlock or serialisation failure is answered by running the unit again; five in a row is a bug, not bad luck."""
+"""A deadlock, a serialisation failure or a lost race is answered by running the unit again; five in a row is a bug."""
 
-_AGAIN = (psycopg.errors.SerializationFailure, psycopg.errors.DeadlockDetected)
+_AGAIN = (
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.DeadlockDetected,
+    # Two units made the same thing at once (a holder of one phone, an account on first use, the payment of a bill). Run
+    # again, the later one finds what the earlier one made and answers accordingly; a breach that stays is a bug.
+    psycopg.errors.UniqueViolation,
+)
 
 LOCK_TIMEOUT_MS: Final = 5_000
 """A unit that waits longer than this for a lock gives up: a stopped process must not stop the city."""

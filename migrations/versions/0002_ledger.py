@@ -29,7 +29,7 @@ CREATE SCHEMA ledger;
 
 CREATE TABLE ledger.authority (
     id UUID NOT NULL,
-    kind TEXT NOT NULL CONSTRAINT authority_kind_check CHECK (kind IN ('signed_order', 'possession', 'officer_order', 'outside_word')),
+    kind TEXT NOT NULL CONSTRAINT authority_kind_check CHECK (kind IN ('signed_order', 'possession', 'officer_order', 'session_order', 'outside_word')),
     signer UUID NOT NULL,
     order_id UUID NOT NULL,
     order_kind TEXT NOT NULL,

@@ -54,6 +54,7 @@ END $$;
 --          "events":   [{"id", "type", "subject", "actor", "entry", "bytes"}]}
 -- Nothing is returned when it is done. A row is a refusal, found under the lock, before anything was written:
 --   'insufficient'  the account would fall below its floor       'not_open'  the account is frozen or closed
+--   'too_large'     the account would hold more than half of what its number can hold
 -- Each account's net effect is computed first. Only a net decrease of a floored account locks its balance; every other
 -- effect is one inserted delta, so a treasury that everyone pays is no hot row and opposed transfers cannot deadlock.
 CREATE OR REPLACE FUNCTION ledger.execute(p_authority uuid, p_plan jsonb, p_status smallint, p_body bytea)
@@ -65,6 +66,7 @@ DECLARE
     given uuid[];        -- all other accounts with a net effect: a delta each
     given_net bigint[];
     touched integer;
+    swollen uuid;
     folded_accounts uuid[];
     folded_sums bigint[];
 BEGIN
@@ -74,25 +76,33 @@ BEGIN
         END IF;
         WITH effect AS (
             SELECT s.id, sum(CASE WHEN (s.side = a.normal) THEN s.amount ELSE -s.amount END)::bigint AS net,
-                   a.floor, a.status
+                   a.floor, a.status, abs(b.posted) AS magnitude
             FROM jsonb_to_recordset(p_plan -> 'postings') AS p (debit uuid, credit uuid, amount bigint)
             CROSS JOIN LATERAL (VALUES (p.debit, 'debit', p.amount), (p.credit, 'credit', p.amount)) AS s (id, side, amount)
             LEFT JOIN ledger.account a ON a.id = s.id
-            GROUP BY s.id, a.floor, a.status
+            LEFT JOIN ledger.balance b ON b.account = s.id
+            GROUP BY s.id, a.floor, a.status, b.posted
         )
         SELECT count(*) FILTER (WHERE effect.status IS NULL),
                array_agg(id ORDER BY id) FILTER (WHERE floor IS NOT NULL AND net < 0),
                array_agg(net ORDER BY id) FILTER (WHERE floor IS NOT NULL AND net < 0),
                array_agg(id) FILTER (WHERE (floor IS NULL OR net > 0) AND net <> 0),
                array_agg(net) FILTER (WHERE (floor IS NULL OR net > 0) AND net <> 0),
-               min(CASE WHEN effect.status <> 'open' THEN id::text END)::uuid
-        INTO touched, drawn, drawn_net, given, given_net, account
+               min(CASE WHEN effect.status <> 'open' THEN id::text END)::uuid,
+               min(CASE WHEN magnitude + abs(net) > 4000000000000000000 THEN id::text END)::uuid
+        INTO touched, drawn, drawn_net, given, given_net, account, swollen
         FROM effect;
         IF touched > 0 THEN
             RAISE EXCEPTION 'a posting names an account that does not exist';
         END IF;
         IF account IS NOT NULL THEN
             refusal := 'not_open';
+            RETURN NEXT;
+            RETURN;
+        END IF;
+        IF swollen IS NOT NULL THEN
+            refusal := 'too_large';
+            account := swollen;
             RETURN NEXT;
             RETURN;
         END IF;

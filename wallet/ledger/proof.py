@@ -77,6 +77,9 @@ QUESTIONS: Final[dict[str, str]] = {
     "authority_without_outcome": """
         SELECT a.id, a.order_kind FROM ledger.authority a LEFT JOIN ledger.outcome o ON o.authority = a.id
         WHERE o.authority IS NULL""",
+    "entry_unsigned": """
+        SELECT e.id, a.kind FROM ledger.entry e JOIN ledger.authority a ON a.id = e.authority
+        WHERE a.kind NOT IN ('signed_order', 'outside_word')""",
     "entry_unnamed": """
         SELECT e.id, 'its authority does not name it' FROM ledger.entry e
         LEFT JOIN ledger.outcome o ON o.authority = e.authority WHERE e.id <> ALL (coalesce(o.entries, '{}'))""",

@@ -72,8 +72,7 @@ authority = sa.Table(
     "authority",
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("kind", sa.Text, sa.CheckConstraint("kind IN ('signed_order', 'possession', 'officer_order', 'outside_word')",
-                                                  name="kind"), nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
     sa.Column("signer", sa.Uuid, nullable=False),
     sa.Column("order_id", sa.Uuid, nullable=False),
     sa.Column("order_kind", sa.Text, nullable=False),
@@ -81,6 +80,8 @@ authority = sa.Table(
     sa.Column("digest", sa.LargeBinary, nullable=False, comment="SHA-256(salt || order bytes)"),
     sa.Column("at", _instant, nullable=False, server_default=sa.func.now()),
     sa.UniqueConstraint("signer", "order_id", name="authority_once"),
+    sa.CheckConstraint("kind IN ('signed_order', 'possession', 'officer_order', 'session_order', 'outside_word')",
+                       name="kind"),
     sa.CheckConstraint("(kind = 'signed_order') = (key_id IS NOT NULL)", name="signed_by_key"),
     schema="ledger",
 )  # fmt: skip

@@ -34,15 +34,26 @@ class NotOpen(Refusal):
     status = 403
 
 
+class TooLarge(Refusal):
+    """The account would come to more than an account can hold: 4 × 10^18 đồng, half of a BIGINT."""
+
+    code = "balance_too_large"
+    status = 422
+
+
+_REFUSED: Final = {"insufficient": Insufficient, "not_open": NotOpen, "too_large": TooLarge}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What authorises an act, word for word: the order's bytes and, where it is signed, the proof of who signed.
 
-    A "possession" is signed by the very key that it enrols, so by no key known yet.
+    A "possession" is signed by the very key that it enrols, so by no key known yet. A "session_order" was given on a page
+    by somebody signed in, an "officer_order" likewise by an officer or operator; neither moves money.
     `signer` is whose order it is and scopes its id; `expires` is when the order lapses if it was never executed.
     """
 
-    kind: Literal["signed_order", "possession", "officer_order", "outside_word"]
+    kind: Literal["signed_order", "possession", "officer_order", "session_order", "outside_word"]
     signer: HolderId
     order_id: OrderId
     order_kind: str
@@ -111,7 +122,7 @@ def execute(unit: sa.Connection, claim: Claim, plan: Plan, *, status: int, body:
         body: the answer's bytes, given to every retry as they are.
 
     Raises:
-        Insufficient, NotOpen: found under the lock. The caller rolls the unit back.
+        Insufficient, NotOpen, TooLarge: found before anything was written. The caller rolls the unit back.
     """
     entries = {entry.id: entry for entry in plan.entries}
     document = {
@@ -142,7 +153,7 @@ def execute(unit: sa.Connection, claim: Claim, plan: Plan, *, status: int, body:
         (claim.authority, json.dumps(document), status, body),
     ).first()
     if refused is not None:
-        raise (Insufficient if refused.refusal == "insufficient" else NotOpen)(account=str(refused.account))
+        raise _REFUSED[refused.refusal](account=str(refused.account))
 
 
 def refuse(unit: sa.Connection, claim: Claim, refusal: Refusal, *, body: bytes) -> None:

@@ -12,6 +12,7 @@ from marshmallow import Schema
 
 from wallet import canonical, orders
 from wallet.crypto import PublicKey
+from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.ledger import Claim, Evidence, Plan
 from wallet.orders import Outcome
@@ -86,7 +87,7 @@ def act(
     return reply(carry_out(evidence, order, verb, answers, admits=gate.admitted(), status=status))
 
 
-def officer_acts(
+def session_acts(
     asks: type[OrderSchema],
     document: Mapping[str, Any],
     verb: Verb,
@@ -95,11 +96,13 @@ def officer_acts(
     signer: HolderId,
     id: OrderId,
 ) -> Outcome:
-    """Carry out an order that an officer gave through a form: the same bytes, schema and verb, without a signature.
+    """Carry out an order given through a form by who is signed in: the same bytes, schema and verb, without a signature.
+
+    Nothing that moves money comes this way.
 
     Args:
         document: the order's own members; the header is added here.
-        signer: the officer who is signed in.
+        signer: who is signed in.
         id: came with the form, so that a form sent twice is carried out once.
     """
     whole = {
@@ -114,7 +117,7 @@ def officer_acts(
     }
     header, order = fields.read(one(asks), whole, audience=state().config.public_origin, now=now())
     evidence = Evidence(
-        kind="officer_order",
+        kind="session_order" if gate.admitted() == {Role.CITIZEN} else "officer_order",
         signer=signer,
         order_id=header.id,
         order_kind=asks.kind_name,

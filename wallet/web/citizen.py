@@ -18,7 +18,7 @@ from wallet.ids import OrderId
 from wallet.refusal import Refusal
 from wallet.web import views
 from wallet.web.accounts import cursor, spell_cursor
-from wallet.web.act import officer_acts
+from wallet.web.act import session_acts
 from wallet.web.bills import LookupOrderSchema, LookupSchema
 from wallet.web.fields import uuid_or_none
 from wallet.web.gate import admits, cookie
@@ -198,7 +198,7 @@ def find_other() -> Response | tuple[str, int]:
     code, detail = request.form.get("code", ""), request.form.get("detail", "").strip()
     try:
         find.count_lookup(state().app, signed_in(), code, now=now())
-        outcome = officer_acts(
+        outcome = session_acts(
             LookupOrderSchema,
             {"code": code[:40] or "-", "detail": detail[:10] or "-"},
             find.let_in,

@@ -17,8 +17,8 @@ from wallet.city import Procedure
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.refusal import Refusal
-from wallet.web import views
-from wallet.web.act import officer_acts
+from wallet.web import fields, views
+from wallet.web.act import session_acts
 from wallet.web.bills import BillOrderSchema, CancelledSchema, CancelOrderSchema, IssuedSchema
 from wallet.web.fields import uuid_or_none
 from wallet.web.gate import admits
@@ -50,7 +50,7 @@ def home() -> str:
 @admits(Role.OFFICER)
 def ask_bill() -> str:
     """Show the form by which a bill is issued; filled from the bill that shall be replaced, where one is named."""
-    values: dict[str, Any] = {"order_id": new_order_id()}
+    values: dict[str, Any] = {"order_id": new_order_id(), "area": _own_area()}
     old = _own(request.args["supersedes"]) if request.args.get("supersedes") else None
     if old is not None:
         values |= {
@@ -95,7 +95,7 @@ def issue_bill() -> Response | tuple[str, int]:
     }
     try:
         verb = partial(issue.issue, city=state().city)
-        outcome = officer_acts(BillOrderSchema, document, verb, IssuedSchema, signer=signed_in(), id=OrderId(id))
+        outcome = session_acts(BillOrderSchema, document, verb, IssuedSchema, signer=signed_in(), id=OrderId(id))
     except Refusal as refusal:
         return _again(refusal, amounts)
     answered = json.loads(outcome.body)
@@ -120,7 +120,7 @@ def cancel(bill: str) -> Response | tuple[str, int]:
         raise Unparseable(param="order_id")
     reason = request.form.get("reason", "")
     try:
-        outcome = officer_acts(
+        outcome = session_acts(
             CancelOrderSchema,
             {"bill": str(one.id), "reason": reason},
             partial(issue.cancel, city=state().city),
@@ -230,7 +230,7 @@ def _procedure(one: Procedure) -> dict[str, Any]:
 def _takings() -> tuple[date, list[Taking]]:
     text = request.args.get("ngay", "")
     try:
-        day = date.fromisoformat(text) if text else clock.day_of(now())
+        day = fields.day(text) if text else clock.day_of(now())
     except ValueError:
         raise Unparseable(param="ngay") from None
     with state().app.connect() as connection:
@@ -270,6 +270,13 @@ def _bill_page(one: Bill, **told: Any) -> str:
         order_id=new_order_id(),
         **context,
     )
+
+
+def _own_area() -> str | None:
+    """Return the ward or commune that the agency serves, where it serves one only: the likeliest area of its bills."""
+    with state().app.connect() as connection:
+        code = agencies.code_of(connection, _agency())
+    return state().city.agencies[code].area
 
 
 def _agency() -> HolderId:

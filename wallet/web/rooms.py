@@ -16,7 +16,7 @@ from wallet.ledger import balances
 from wallet.ledger.tables import event
 from wallet.refusal import Refusal
 from wallet.web.accounts import cursor, spell_cursor
-from wallet.web.act import officer_acts
+from wallet.web.act import session_acts
 from wallet.web.fields import uuid_or_none
 from wallet.web.gate import admits
 from wallet.web.people import form, new_order_id, signed_in
@@ -79,7 +79,7 @@ def recover() -> Response | tuple[str, int]:
     again = {"order_id": new_order_id()}
     try:
         phone = holders.phone_number(request.form.get("phone", ""))
-        outcome = officer_acts(
+        outcome = session_acts(
             RecoverOrderSchema,
             {"phone": phone, "reason": request.form.get("reason", "")},
             recovery.recover,
