@@ -118,6 +118,18 @@ class InstantField(fields.String):
         return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def day(text: str) -> date:
+    """Read a day in its one spelling, 2026-11-21, of the years that a city has to do with.
+
+    Raises:
+        ValueError: another spelling of ISO 8601, or a year before 2000 or after 2100.
+    """
+    read = date.fromisoformat(text)
+    if read.isoformat() != text or not 2000 <= read.year <= 2100:
+        raise ValueError("not a day: yyyy-mm-dd")
+    return read
+
+
 class DayField(fields.String):
     """A calendar day of the city: 2026-11-21. Empty reads as none where it may be left out."""
 
@@ -130,12 +142,9 @@ class DayField(fields.String):
         if text == "" and not self.required:
             return None
         try:
-            day = date.fromisoformat(text)
+            return day(text)
         except ValueError as fault:
             raise ValidationError("not a day: yyyy-mm-dd") from fault
-        if day.isoformat() != text or not 2000 <= day.year <= 2100:
-            raise ValidationError("not a day: yyyy-mm-dd")
-        return day
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
         return "" if value is None else value.isoformat()

@@ -3,7 +3,6 @@
 import json
 import secrets
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from flask import Blueprint, g, redirect, render_template, request
@@ -275,8 +274,7 @@ def _device() -> str:
 def _safe_next(otherwise: str) -> str:
     """Return where to go on, only within this site."""
     wanted = request.form.get("next") or request.args.get("next") or ""
-    parts = urlsplit(wanted)
-    local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.netloc
+    local = wanted.startswith("/") and not wanted.startswith(("//", "/\\"))
     return wanted if local and not any(ord(char) < 33 for char in wanted) else otherwise
 
 
