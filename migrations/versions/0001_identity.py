@@ -1,7 +1,7 @@
 """Holders, their names, codes, PINs, sessions, roles and keys.
 
 Revision ID: 0001
-Revises: 
+Revises:
 """
 
 from alembic import op

@@ -96,7 +96,7 @@ def of_agency(
 
 
 def search(connection: sa.Connection, agency: HolderId, words: str, *, now: datetime, rows_max: int = 20) -> list[Bill]:
-    """Find an agency's bills by the beginning of a dossier code, a bill's code, or words of the debtor's name.
+    """Find an agency's bills by any part of a dossier code, by a bill's code, or by words of the debtor's name.
 
     Accents, case, dots and hyphens do not count.
     """
@@ -105,7 +105,7 @@ def search(connection: sa.Connection, agency: HolderId, words: str, *, now: date
     if not code:
         return []
     by_code = sa.or_(
-        bill.c.dossier_folded.startswith(code, autoescape=True),
+        bill.c.dossier_folded.contains(code, autoescape=True),
         bill.c.code == bill_code(words),
     )
     by_name = [

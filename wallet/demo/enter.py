@@ -38,7 +38,7 @@ from wallet.web.keys import KeyEnrolSchema, KeySchema
 OPERATOR: Final = "tam"
 """The principal who admits the demo's keys."""
 
-KEY_LABEL: Final = "Khóa mẫu"
+KEY_LABEL: Final = "Khoá mẫu"
 
 DESK_OPENS: Final = time(8)
 """Bills of earlier days were ordered at this hour."""
