@@ -62,7 +62,6 @@ CREATE TABLE bills.bill (
 COMMENT ON COLUMN bills.bill.code IS 'what a person reads out or types to find the bill';
 CREATE INDEX bill_agency_issued_idx ON bills.bill (agency, issued_at);
 CREATE INDEX bill_debtor_idx ON bills.bill (debtor, id);
-CREATE INDEX bill_dossier_folded_idx ON bills.bill (dossier_folded text_pattern_ops);
 
 CREATE TABLE bills.bill_line (
     bill UUID NOT NULL,

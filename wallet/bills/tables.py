@@ -44,7 +44,6 @@ bill = sa.Table(
     sa.CheckConstraint("expires IS NULL OR expires >= due", name="expires_after_due"),
     sa.Index("bill_debtor_idx", "debtor", "id"),
     sa.Index("bill_agency_issued_idx", "agency", "issued_at"),
-    sa.Index("bill_dossier_folded_idx", "dossier_folded", postgresql_ops={"dossier_folded": "text_pattern_ops"}),
     schema="bills",
 )  # fmt: skip
 
