@@ -147,7 +147,11 @@ def confirmation(order: str) -> str:
     return render_template(
         "confirmation.html",
         order=about,
-        lines=[one | {"amount": one["total"]} for one in shown],
+        # Whoever has paid holds a proof for the debtor too: it names both in full.
+        lines=[
+            one | {"amount": one["total"], "debtor_name": bill.debtor_name}
+            for one, bill in zip(shown, bills, strict=True)
+        ],
         total=total,
         total_words=money.in_words(total),
         state="done",
