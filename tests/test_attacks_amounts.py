@@ -190,6 +190,20 @@ def test_the_largest_amount_moves_whole_and_comes_back(city: City) -> None:
     assert city.differences() == []
 
 
+def test_an_account_that_holds_more_than_all_the_money_there_is_takes_no_more(city: City) -> None:
+    """Row 20: refused long before a BIGINT overflows; such a balance can only be put there by force, as here."""
+    hoa, binh = city.citizen(available=10), city.citizen("Trần Văn Bình", available=10)
+    set_to = "UPDATE ledger.balance SET posted = %s WHERE account = %s"
+    with psycopg.connect(city.database.owner_url, autocommit=True) as owner:
+        owner.execute(set_to, [4 * 10**18, binh.account])
+        try:
+            with nothing_moved(city, outcomes=1):
+                given = {"payer": hoa.account, "payee": binh.account, "amount": "5", "memo": ""}
+                refused(hoa.act("/v1/transfers", "transfer", **given), 422, "balance_too_large")
+        finally:
+            owner.execute(set_to, [0, binh.account])
+
+
 def test_lines_that_come_to_more_than_a_bill_may_are_refused(town: Town) -> None:
     """Row 20."""
     content = bill(town, str(AMOUNT_MAX), lines=2)
