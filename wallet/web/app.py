@@ -57,7 +57,8 @@ def create(config: Config) -> Flask:
     logs.to_stderr()
     app = Flask("wallet.web", static_folder="static", template_folder="templates")
     app.config.update(
-        MAX_CONTENT_LENGTH=BODY_BYTES_MAX,
+        # A chunked body is cut at this length without a word: the one byte more lets `order_body` see that it was longer.
+        MAX_CONTENT_LENGTH=BODY_BYTES_MAX + 1,
         MAX_FORM_MEMORY_SIZE=BODY_BYTES_MAX,
         MAX_FORM_PARTS=200,
         TRAP_HTTP_EXCEPTIONS=False,

@@ -33,7 +33,8 @@ SESSION_COOKIE: Final = "session"
 DEVICE_COOKIE: Final = "device"
 
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
-_TARGET: Final = re.compile(r"/[\x21-\x7e]*")
+_TARGET: Final = re.compile(r"/[\x21\x22\x24-\x7e]*")
+"""Origin form: no absolute address, no space and no fragment, which the signature library would leave out of the base."""
 
 View = TypeVar("View", bound=Callable[..., Any])
 
