@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, Final
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 from flask import Blueprint, redirect, render_template, request
@@ -251,9 +252,11 @@ def devices() -> str:
 @door.post("/thiet-bi/ma")
 @admits(Role.CITIZEN)
 def send_device_code() -> Response:
-    """Send the code that lets a first browser in."""
+    """Send the code that lets a first browser in; whoever came from a confirm sheet finds the way back to it."""
     send_enrol_code(signed_in())
-    return redirect("/thiet-bi?ma=1", 303)
+    wanted = request.form.get("next", "")
+    back = {"next": wanted} if wanted.startswith("/thanh-toan?") else {}
+    return redirect(f"/thiet-bi?{urlencode({'ma': '1'} | back)}", 303)
 
 
 def _wallet(connection: Any) -> Account:
