@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from wallet import db
+from wallet import db, transfers
 from wallet.bills import proof as bills
 from wallet.config import postgres_url
 from wallet.ledger import proof
@@ -20,6 +20,7 @@ from wallet.ledger.proof import Difference
 def books(connection: sa.Connection) -> Iterator[Difference]:
     """Yield every difference in the books; the connection's transaction is the snapshot that is proved."""
     yield from proof.ledger(connection)
+    yield from proof.differences(connection, transfers.QUESTIONS)
     yield from proof.differences(connection, bills.QUESTIONS)
 
 

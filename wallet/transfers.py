@@ -20,6 +20,20 @@ from wallet.refusal import Refusal
 MEMO_CHARS_MAX: Final = 140
 """Two lines on a phone."""
 
+QUESTIONS: Final[dict[str, str]] = {
+    "transfer_not_as_signed": """
+        SELECT a.id, 'payer, payee or amount is not that of the signed order' FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        JOIN person.order_content c ON c.authority = a.id
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE a.order_kind = 'transfer'
+          AND (SELECT jsonb_agg(jsonb_build_array(p.debit::text, p.credit::text, p.amount::text))
+               FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id WHERE e.authority = a.id)
+              IS DISTINCT FROM
+              jsonb_build_array(jsonb_build_array(s.said ->> 'payer', s.said ->> 'payee', s.said ->> 'amount'))""",
+}
+"""What the proof of the books asks about transfers, as in `wallet.ledger.proof`."""
+
 
 class SameAccount(Refusal):
     """Payer and payee are one and the same account."""

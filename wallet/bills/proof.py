@@ -14,6 +14,19 @@ QUESTIONS: Final[dict[str, str]] = {
               IS DISTINCT FROM
               (SELECT array_agg((x.account, x.amount)::text ORDER BY x.line) FROM bills.bill_line x
                WHERE x.bill = e.settles AND x.amount > 0)""",
+    "bill_payment_not_as_signed": """
+        SELECT a.id, 'payer, bills or amounts are not those of the signed order' FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        JOIN person.order_content c ON c.authority = a.id
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE a.order_kind = 'bill_payment'
+          AND (SELECT jsonb_agg(jsonb_build_array(x.bill, x.payer, x.amount) ORDER BY x.bill, x.payer)
+               FROM (SELECT e.settles::text AS bill, p.debit::text AS payer, sum(p.amount)::text AS amount
+                     FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id
+                     WHERE e.authority = a.id GROUP BY e.settles, p.debit) AS x)
+              IS DISTINCT FROM
+              (SELECT jsonb_agg(jsonb_build_array(b ->> 'bill', s.said ->> 'payer', b ->> 'amount') ORDER BY b ->> 'bill')
+               FROM jsonb_array_elements(s.said -> 'bills') AS b)""",
     "bill_settled_unknown": """
         SELECT e.settles, format('entry %s', e.id) FROM ledger.entry e LEFT JOIN bills.bill b ON b.id = e.settles
         WHERE e.settles IS NOT NULL AND b.id IS NULL""",

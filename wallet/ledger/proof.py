@@ -25,6 +25,9 @@ class Difference:
     detail: str
 
 
+_STREAMED: Final = {"yield_per": 1000}
+"""Rows by the thousand: the books need not fit into memory."""
+
 Check = Callable[[sa.Connection], Iterator[Difference]]
 
 QUESTIONS: Final[dict[str, str]] = {
@@ -120,7 +123,12 @@ QUESTIONS: Final[dict[str, str]] = {
           AND (convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,order,authority}' IS DISTINCT FROM a.id::text
                OR convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,order,digest}' IS DISTINCT FROM encode(a.digest, 'hex')
                OR v.actor IS DISTINCT FROM a.signer)""",
-    # What was asked is what was kept.
+    # What was asked is what was kept, and nobody's money goes without their asking.
+    "wallet_drawn_unsigned": """
+        SELECT e.id, format('wallet %s, drawn by %s of %s', d.id, a.kind, a.signer) FROM ledger.posting p
+        JOIN ledger.account d ON d.id = p.debit AND d.code = 'wallet'
+        JOIN ledger.entry e ON e.id = p.entry JOIN ledger.authority a ON a.id = e.authority
+        WHERE a.kind <> 'signed_order' OR a.signer IS DISTINCT FROM d.holder""",
     "digest_differs": """
         SELECT a.id, a.order_kind FROM ledger.authority a JOIN person.order_content c ON c.authority = a.id
         WHERE sha256(c.salt || c.bytes) <> a.digest""",
@@ -132,9 +140,19 @@ QUESTIONS: Final[dict[str, str]] = {
 
 
 def differences(connection: sa.Connection, questions: dict[str, str]) -> Iterator[Difference]:
-    """Ask questions and yield each difference that the database names."""
+    """Ask questions and yield each difference that the database names.
+
+    Bytes that were tampered with until the database itself cannot read them leave a question without an answer; that is
+    named as well, and the other questions are still asked.
+    """
     for code, question in questions.items():
-        for subject, detail in connection.exec_driver_sql(question.replace("%", "%%")):
+        try:
+            with connection.begin_nested():
+                rows = connection.exec_driver_sql(question.replace("%", "%%")).all()
+        except sa.exc.DataError as fault:
+            yield Difference("question_unanswered", code, str(fault.orig).partition("\n")[0])
+            continue
+        for subject, detail in rows:
             yield Difference(code, str(subject), str(detail))
 
 
@@ -142,12 +160,13 @@ def signatures(connection: sa.Connection) -> Iterator[Difference]:
     """Verify every signed order anew: the key's own thumbprint, the signature over its base, the base over the bytes, the
     bytes against the row. An order whose content was shredded can no longer be verified and is no difference.
     """
-    rows = connection.execution_options(yield_per=1000).exec_driver_sql(
+    rows = connection.exec_driver_sql(
         """
         SELECT a.id, a.kind, a.signer, a.order_id, a.order_kind, a.key_id, k.jwk, c.bytes, c.signature_base, c.signature
         FROM ledger.authority a JOIN person.order_content c ON c.authority = a.id
         LEFT JOIN identity.key k ON k.id = a.key_id
-        """
+        """,
+        execution_options=_STREAMED,
     )
     for row in rows:
         content = bytes(row.bytes)
@@ -184,10 +203,14 @@ def _covers(base: bytes, content: bytes) -> bool:
 
 def events(connection: sa.Connection) -> Iterator[Difference]:
     """Look whether each event's bytes are canonical, so that hashing them again gives the same leaf for ever."""
-    rows = connection.execution_options(yield_per=1000).exec_driver_sql("SELECT id, bytes FROM ledger.event")
+    rows = connection.exec_driver_sql("SELECT id, bytes FROM ledger.event", execution_options=_STREAMED)
     for row in rows:
         raw = bytes(row.bytes)
-        spelled = json.dumps(json.loads(raw), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        try:
+            spelled = json.dumps(json.loads(raw), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+        except ValueError:
+            yield Difference("event_unreadable", str(row.id), hashlib.sha256(raw).hexdigest())
+            continue
         if spelled != raw:
             yield Difference("event_not_canonical", str(row.id), hashlib.sha256(raw).hexdigest())
 
