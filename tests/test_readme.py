@@ -17,7 +17,7 @@ import pytest
 
 from tests import databases
 from tests.conftest import ROOT, LiveServer, serve
-from wallet import city, demo, signing, words
+from wallet import city, demo, signing, transfers, words
 from wallet.bills import proof as bills_proof
 from wallet.config import Config
 from wallet.crypto import PublicKey
@@ -257,7 +257,7 @@ def test_every_step_from_door_to_row_names_a_function_that_is_there() -> None:
 
 def test_every_difference_shown_is_a_code_of_the_proof() -> None:
     shown = {line.split("\t")[0] for line in block("text", "NOT PROVED").splitlines()[:-1]}
-    assert shown <= {*ledger_proof.QUESTIONS, *bills_proof.QUESTIONS}
+    assert shown <= {*ledger_proof.QUESTIONS, *bills_proof.QUESTIONS, *transfers.QUESTIONS}
 
 
 def test_the_picture_is_there_and_light() -> None:
