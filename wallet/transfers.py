@@ -62,14 +62,13 @@ class TransferOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """What was done."""
+    """What was done. The memo stays in the order's bytes, which can be erased; an outcome cannot."""
 
     order: OrderId
     entry: EntryId
     payer: AccountId
     payee: AccountId
     amount: Dong
-    memo: str
     effective_at: datetime
 
 
@@ -103,7 +102,6 @@ def send(unit: sa.Connection, claim: Claim, order: TransferOrder, *, now: dateti
         payer=payer,
         payee=order.payee,
         amount=order.amount,
-        memo=order.memo,
         effective_at=now,
     )
     sent = Event(type="transfer.sent", subject=entry.id, entry=entry.id)

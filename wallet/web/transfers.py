@@ -42,7 +42,6 @@ class TransferSchema(AnswerSchema):
     payer = IdField()
     payee = IdField()
     amount = DongField()
-    memo = fields.String()
     effective_at = InstantField()
 
 
