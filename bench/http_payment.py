@@ -11,10 +11,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from typing import Literal
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -105,6 +106,8 @@ class _Town:
         self.engine = db.engine(config.database_url, name="bench")
         self.city = cities.load(config.city_file)
         self.random = random.Random(20261121)
+        now = clock.now()
+        self.bank = db.unit(self.engine, lambda unit: holders.register(unit, kind="outside", now=now))
 
     def close(self) -> None:
         self.engine.dispose()
@@ -131,7 +134,7 @@ class _Town:
         holder, account = db.unit(self.engine, work)
         client = Client(origin=self.config.public_origin, key=key, holder=str(holder), account=str(account))
         order = keys.EnrolOrder(id=OrderId(uuid4()), key=key.public, label="bench", device="machine", code="")
-        self._officer(holder, "key_admit", lambda unit, claim: keys.admit(unit, claim.signer, order, now=now))
+        self._order(holder, "key_admit", lambda unit, claim: keys.admit(unit, claim.signer, order, now=now))
         with self.engine.connect() as connection:
             guarantee = connection.exec_driver_sql(
                 "SELECT id FROM ledger.account WHERE code = %s", (chart.BANK_GUARANTEE,)
@@ -143,7 +146,8 @@ class _Town:
             postings=(Posting(debit=guarantee, credit=account, amount=100_000 * number),),  # type: ignore[arg-type]
         )
         told = Event(type="topup.received", subject=account, entry=entry.id)
-        self._officer(holder, "bank_line", lambda *_: Plan(entries=(entry,), events=(told,), answer={}))
+        plan = Plan(entries=(entry,), events=(told,), answer={})
+        self._order(self.bank, "bank_line", lambda *_: plan, kind="outside_word")
         return client
 
     def _office(self, code: str) -> tuple[HolderId, str]:
@@ -153,7 +157,7 @@ class _Town:
             agency = agencies.register(unit, code, now=now)
             phone = f"06{self.random.randrange(10**8):08d}"
             officer = holders.register_person(unit, name=f"Cán bộ {code}", phone=phone, now=now)
-            roles.grant(unit, officer, Role.OFFICER, agency=agency)
+            roles.grant(unit, officer, Role.OFFICER, agency=agency, now=now)
             return officer
 
         return db.unit(self.engine, work), code
@@ -178,6 +182,7 @@ class _Town:
         assert person is not None
         assert person.phone is not None
         amount = item.amount or 10_000
+        area = self.city.agencies[agency].area or next(iter(self.city.areas))
         order = issue.BillOrder(
             id=OrderId(uuid4()),
             debtor_name=person.name,
@@ -187,7 +192,7 @@ class _Town:
             due=today + timedelta(days=30),
             lines=tuple(
                 issue.LineOrder(item=item.code, amount=amount, dia_ban=area)  # type: ignore[arg-type]
-                for area in list(self.city.areas)[:2]
+                for area in (area, area)
             ),
         )
         made: list[issue.Issued] = []
@@ -197,18 +202,25 @@ class _Town:
             made.append(plan.answer)
             return plan
 
-        self._officer(officer, "bill_issue", decide)
+        self._order(officer, "bill_issue", decide)
         return {"bill": str(made[-1].bill), "version": "1", "amount": str(made[-1].total)}
 
-    def _officer(self, signer: HolderId, kind: str, decide: object) -> None:
+    def _order(
+        self,
+        signer: HolderId,
+        order_kind: str,
+        decide: Callable[[sa.Connection, Claim], Plan],
+        *,
+        kind: Literal["officer_order", "outside_word"] = "officer_order",
+    ) -> None:
         id = OrderId(uuid4())
-        content = canonical.dumps({"id": str(id), "kind": kind, "signer": str(signer)})
-        evidence = Evidence(kind="officer_order", signer=signer, order_id=id, order_kind=kind, content=content)
+        content = canonical.dumps({"id": str(id), "kind": order_kind, "signer": str(signer)})
+        evidence = Evidence(kind=kind, signer=signer, order_id=id, order_kind=order_kind, content=content)
 
         def work(unit: sa.Connection) -> None:
             unit.exec_driver_sql("SET LOCAL synchronous_commit = off")  # of the preparation only
             claim = ledger.claim(unit, evidence)
-            ledger.execute(unit, claim, decide(unit, claim), status=201, body=b"{}")  # type: ignore[operator]
+            ledger.execute(unit, claim, decide(unit, claim), status=201, body=b"{}")
 
         db.unit(self.engine, work)
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from tests.make import City, Signer
 from wallet import signing, words
-from wallet.client import ORDER_COMPONENTS, READ_COMPONENTS, Reply
+from wallet.client import Reply
 from wallet.crypto import PrivateKey
+from wallet.signing import ORDER_COMPONENTS, READ_COMPONENTS
 
 TRACE = re.compile(rb'Traceback|File "|sqlalchemy|psycopg|ledger\.|line \d+, in', re.IGNORECASE)
 """What a caller must never read: it would be a bug explained to a stranger."""

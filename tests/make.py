@@ -54,7 +54,9 @@ class Signer(Client):
         """Send with these very headers, which a test may have spoilt."""
         if self.app is None:
             return Client.send(self, method, path, content)
-        answer = self.app.test_client().open(path, method=method, data=content, headers=headers, base_url=self.origin)
+        answer = self.app.test_client(use_cookies=False).open(
+            path, method=method, data=content, headers=headers, base_url=self.origin
+        )
         return Reply(answer.status_code, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
 
 
@@ -109,7 +111,7 @@ class City:
 
         def work(unit: sa.Connection) -> HolderId:
             holder = holders.register_person(unit, name=name, phone=phone, now=now)
-            roles.grant(unit, holder, role, agency=agency)
+            roles.grant(unit, holder, role, agency=agency, now=now)
             return holder
 
         holder = db.unit(self.engine, work)
@@ -164,7 +166,7 @@ class City:
 
         def register(unit: sa.Connection) -> HolderId:
             bank = holders.register(unit, kind="outside", now=now)
-            roles.grant(unit, bank, Role.OPERATOR)
+            roles.grant(unit, bank, Role.OPERATOR, now=now)
             return bank
 
         bank = db.unit(self.engine, register)
@@ -224,7 +226,7 @@ class City:
             expires=expires,
             supersedes=BillId(supersedes) if supersedes else None,
             lines=tuple(
-                issue.LineOrder(item=item.code, amount=Dong(amount), dia_ban=next(iter(self.city.areas)))
+                issue.LineOrder(item=item.code, amount=Dong(amount), dia_ban=self.area(agency))
                 for amount in (amounts if amounts is not None else [20_000])
             ),
         )
@@ -240,6 +242,10 @@ class City:
     def read_bill(self, bill: Seen) -> Bill:
         with self.engine.connect() as connection:
             return find.by_ids(connection, [bill.id], now=clock.now())[0]
+
+    def area(self, agency: str = WARD) -> str:
+        """The area that an agency may book under."""
+        return self.city.agencies[agency].area or next(iter(self.city.areas))
 
     # -- underneath ----------------------------------------------------------------------------------------
 

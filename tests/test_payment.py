@@ -58,7 +58,7 @@ def test_an_officer_issues_and_cancels_by_signed_orders(city: City) -> None:
     hoa, officer = city.citizen(), city.officer(WARD)
     procedure = next(iter(city.city.procedures_of(WARD)))
     item = procedure.items[0]
-    line = {"item": item.code, "amount": str((item.amount or 3_000) * 2), "dia_ban": next(iter(city.city.areas))}
+    line = {"item": item.code, "amount": str((item.amount or 3_000) * 2), "dia_ban": city.area()}
     issued = officer.act(
         "/v1/bills",
         "bill_issue",

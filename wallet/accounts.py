@@ -32,6 +32,9 @@ class Account:
     id: AccountId
     holder: HolderId
     code: str
+    chuong: str | None
+    tieu_muc: str | None
+    dia_ban: str | None
     status: str
     posted: int
     held: int
@@ -67,6 +70,20 @@ class StatementRow:
     amount: int
 
 
+_ACCOUNT: Final = (
+    "SELECT a.id, a.holder, a.code, a.chuong, a.tieu_muc, a.dia_ban, a.status, b.posted, b.held"
+    " FROM ledger.account a JOIN ledger.balance_now b ON b.account = a.id"
+)
+
+
+def of(connection: sa.Connection, holder: HolderId) -> list[Account]:
+    """Return every account of a holder, each balance exact in the one statement that reads them all."""
+    rows = connection.exec_driver_sql(
+        _ACCOUNT + " WHERE a.holder = %s ORDER BY a.code, a.chuong, a.tieu_muc, a.dia_ban, a.id", (holder,)
+    )
+    return [Account(**row._mapping) for row in rows]
+
+
 def read(connection: sa.Connection, account: AccountId, *, holder: HolderId) -> Account:
     """Return an account of `holder`, its balance exact in one statement: the row plus the deltas not yet folded.
 
@@ -74,8 +91,7 @@ def read(connection: sa.Connection, account: AccountId, *, holder: HolderId) -> 
         NotFound: there is none, or it is somebody else's; which of the two is not said.
     """
     row = connection.exec_driver_sql(
-        "SELECT a.id, a.holder, a.code, a.status, b.posted, b.held FROM ledger.account a"
-        " JOIN ledger.balance_now b ON b.account = a.id WHERE a.id = %s AND a.holder = %s",
+        _ACCOUNT + " WHERE a.id = %s AND a.holder = %s",
         (account, holder),
     ).one_or_none()
     if row is None:
@@ -86,8 +102,7 @@ def read(connection: sa.Connection, account: AccountId, *, holder: HolderId) -> 
 def wallet_of(connection: sa.Connection, holder: HolderId) -> Account | None:
     """Return a holder's wallet, if they have opened one."""
     row = connection.exec_driver_sql(
-        "SELECT a.id, a.holder, a.code, a.status, b.posted, b.held FROM ledger.account a"
-        " JOIN ledger.balance_now b ON b.account = a.id WHERE a.holder = %s AND a.code = %s",
+        _ACCOUNT + " WHERE a.holder = %s AND a.code = %s",
         (holder, chart.WALLET),
     ).one_or_none()
     return Account(**row._mapping) if row else None
@@ -122,6 +137,64 @@ def payer(connection: sa.Connection, account: AccountId, *, signer: HolderId) ->
     if found is None or found.holder != signer or found.code != chart.WALLET:
         raise NotFound(param="payer")
     return account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Movement:
+    """What one entry did to an account, all its postings together. `seq` is the key to page by."""
+
+    seq: int
+    entry: EntryId
+    order: UUID
+    signer: HolderId
+    kind: str
+    settles: UUID | None
+    effective_at: datetime
+    counterparty: AccountId
+    amount: int
+
+
+_POSTINGS_OF_AN_ENTRY: Final = 256
+"""How far an entry's postings can reach beyond a page; the ledger writes no more in a unit."""
+
+
+def movements(connection: sa.Connection, account: AccountId, *, before: int | None, rows_max: int) -> list[Movement]:
+    """Return what entries did to an account, newest first, `rows_max` of those with a key below `before`.
+
+    An entry's key is its first posting's, and its amount is summed over all of them, so none is split between pages.
+    """
+    rows = connection.exec_driver_sql(
+        """
+        WITH near AS (
+            (SELECT entry FROM ledger.posting WHERE debit = %(account)s AND seq < %(before)s
+             ORDER BY seq DESC LIMIT %(near)s)
+            UNION
+            (SELECT entry FROM ledger.posting WHERE credit = %(account)s AND seq < %(before)s
+             ORDER BY seq DESC LIMIT %(near)s)
+        ), whole AS (
+            SELECT p.entry, min(p.seq) AS seq,
+                   sum(CASE WHEN (p.debit = a.id) = (a.normal = 'debit') THEN p.amount ELSE -p.amount END)::bigint AS amount,
+                   (array_agg(CASE WHEN p.debit = a.id THEN p.credit ELSE p.debit END ORDER BY p.seq))[1] AS counterparty
+            FROM near
+            JOIN ledger.account a ON a.id = %(account)s
+            JOIN ledger.posting p ON p.entry = near.entry AND (p.debit = a.id OR p.credit = a.id)
+            GROUP BY p.entry
+        )
+        SELECT w.seq, w.entry, u.order_id AS "order", u.signer, e.kind, e.settles, e.effective_at, w.counterparty, w.amount
+        FROM whole w
+        JOIN ledger.entry e ON e.id = w.entry
+        JOIN ledger.authority u ON u.id = e.authority
+        WHERE w.seq < %(before)s
+        ORDER BY w.seq DESC LIMIT %(rows)s
+        """,
+        {
+            "account": account,
+            "before": before if before is not None else 2**63 - 1,
+            "near": rows_max + _POSTINGS_OF_AN_ENTRY,
+            "rows": rows_max,
+        },
+    )
+    return [Movement(**row._mapping) for row in rows]
 
 
 def statement(

@@ -35,9 +35,6 @@ ORDER_LIFE_S: Final = 900
 TRIES: Final = 5
 """How often an order is sent before the client gives up; its outcome can still be asked for."""
 
-ORDER_COMPONENTS: Final = ("@method", "@target-uri", "content-type", "content-digest", "idempotency-key")
-READ_COMPONENTS: Final = ("@method", "@target-uri")
-
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -156,7 +153,7 @@ class Client:
                 "Idempotency-Key": f'"{order_id}"',
             }
             values |= {name.lower(): value for name, value in headers.items()}
-        components = READ_COMPONENTS if content is None else ORDER_COMPONENTS
+        components = signing.READ_COMPONENTS if content is None else signing.ORDER_COMPONENTS
         created = int(time.time() - self.clock_ahead_s)
         public = self.key.public
         covered = " ".join(f'"{name}"' for name in components)

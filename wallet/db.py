@@ -52,7 +52,8 @@ def engine(url: str, *, name: str = "wallet") -> sa.Engine:
     url = url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
     options = (
         f"-c timezone=UTC -c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-        " -c idle_in_transaction_session_timeout=30000"
+        " -c idle_in_transaction_session_timeout=30000 -c default_transaction_isolation=read\\ committed"
+        " -c synchronous_commit=on"
     )
     return sa.create_engine(
         url,
@@ -61,6 +62,7 @@ def engine(url: str, *, name: str = "wallet") -> sa.Engine:
         pool_timeout=5,
         pool_pre_ping=False,
         pool_recycle=1800,
+        hide_parameters=True,  # names and phones travel in them, and logs keep what is logged
         connect_args={"options": options, "application_name": name, "connect_timeout": 5},
     )
 

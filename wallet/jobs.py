@@ -6,6 +6,7 @@ Jobs    fold    keep the unfolded tail short: deltas move into their balance row
 
 import logging
 import threading
+import time
 from typing import Final
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from wallet import clock, db, ledger
 from wallet.config import Config
 from wallet.identity import sessions
+from wallet.ledger import guard
 
 log = logging.getLogger("wallet.worker")
 
@@ -27,23 +29,23 @@ class Worker:
 
     def __init__(self, config: Config) -> None:
         self.database = db.engine(config.database_url, name="worker")
+        with self.database.connect() as connection:
+            guard.check(connection, may_execute=True)
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. A database that is away is waited for, not died of."""
-        swept = 0.0
-        waited = 0.0
+        sweep_at = time.monotonic()
         while not stop.is_set():
             try:
                 folded = db.unit(self.database, lambda unit: ledger.fold(unit, accounts=FOLD_ACCOUNTS))
-                if waited - swept >= SWEEP_EVERY_S or swept == 0.0:
+                if time.monotonic() >= sweep_at:
                     db.unit(self.database, lambda unit: sessions.sweep(unit, now=clock.now()))
-                    swept = waited or FOLD_EVERY_S
+                    sweep_at = time.monotonic() + SWEEP_EVERY_S
                 pause = 0.0 if folded and self._more() else FOLD_EVERY_S
             except sa.exc.SQLAlchemyError:
                 log.exception("the database did not answer; trying again")
                 pause = 2.0
             stop.wait(pause)
-            waited += max(pause, 0.001)
 
     def _more(self) -> bool:
         with self.database.connect() as connection:

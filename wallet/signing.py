@@ -32,13 +32,12 @@ WINDOW_S_MAX: Final = 300
 SKEW_S: Final = 60
 """How far ahead of ours a client's clock may run."""
 
-ORDER_COMPONENTS: Final = frozenset({"@method", "@target-uri", "content-type", "content-digest", "idempotency-key"})
-READ_COMPONENTS: Final = frozenset({"@method", "@target-uri"})
+ORDER_COMPONENTS: Final = ("@method", "@target-uri", "content-type", "content-digest", "idempotency-key")
+READ_COMPONENTS: Final = ("@method", "@target-uri")
 
 _ALGORITHMS: Final = {ECDSA_P256: algorithms.ECDSA_P256_SHA256, ED25519: algorithms.ED25519}
 _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
 _KEY_ID = re.compile(r'(?:^|;)keyid="([A-Za-z0-9_-]{43})"(?:;|$)')
-_COVERED = re.compile(r'"([^"]*)"(?:;[^ )]*)?')
 
 
 class Missing(Refusal):
@@ -152,7 +151,7 @@ def verify(
     (result,) = results
     components = ORDER_COMPONENTS if body is not None else READ_COMPONENTS
     covered = {name.strip('"') for name in result.covered_components if name != '"@signature-params"'}
-    if covered != components or result.parameters.get("alg") != signer.alg:
+    if covered != set(components) or result.parameters.get("alg") != signer.alg:
         raise Coverage
     if body is not None:
         check_digest(message, body)

@@ -60,7 +60,7 @@ CREATE TABLE bills.bill (
     CONSTRAINT bill_supersedes_fkey FOREIGN KEY(supersedes) REFERENCES bills.bill (id)
 );
 COMMENT ON COLUMN bills.bill.code IS 'what a person reads out or types to find the bill';
-CREATE INDEX bill_agency_issued_idx ON bills.bill (agency, issued_at);
+CREATE INDEX bill_agency_idx ON bills.bill (agency, id);
 CREATE INDEX bill_debtor_idx ON bills.bill (debtor, id);
 
 CREATE TABLE bills.bill_line (

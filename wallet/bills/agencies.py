@@ -18,7 +18,7 @@ def register(unit: sa.Connection, code: str, *, now: datetime) -> HolderId:
         return HolderId(known)
     holder = holders.register(unit, kind="agency", now=now)
     unit.execute(sa.insert(tables.agency).values(holder=holder, code=code))
-    grant(unit, holder, Role.AGENCY, agency=holder)
+    grant(unit, holder, Role.AGENCY, agency=holder, now=now)
     return holder
 
 

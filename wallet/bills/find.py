@@ -48,12 +48,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """A bill as it is today. `order` and `paid_at` name what paid it, once it is paid."""
+    """A bill as it is today. `order` and `paid_at` name what paid it, once it is paid; a stranger never sees `debtor`."""
 
     id: BillId
     code: str
     agency: HolderId
-    debtor: HolderId
+    debtor: HolderId | None
     debtor_name: str
     dossier: str
     procedure: str
@@ -82,6 +82,13 @@ def of_debtor(
     if after is not None:
         query = query.where(bill.c.id > after)
     return _bills(connection, query.order_by(bill.c.id).limit(rows_max), now=now)
+
+
+def open_of_debtor(connection: sa.Connection, debtor: HolderId, *, now: datetime, rows_max: int = 100) -> list[Bill]:
+    """Return what a debtor still has before them: unpaid and waived bills, those due soonest first."""
+    bill = tables.bill
+    query = _query().where(bill.c.debtor == debtor, bill.c.state.in_(("issued", "waived")), entry.c.id.is_(None))
+    return _bills(connection, query.order_by(bill.c.due, bill.c.id).limit(rows_max), now=now)
 
 
 def of_agency(
@@ -141,8 +148,8 @@ def visible(connection: sa.Connection, bills: Sequence[UUID], holder: HolderId, 
 
 def bill_code(words: str) -> str:
     """Spell a typed bill code as it is stored: "ab2cd 34efg" → "AB2CD-34EFG"."""
-    letters = re.sub(r"[^0-9A-Z]", "", words.upper())
-    return f"{letters[:5]}-{letters[5:]}"
+    letters = re.sub(r"[^0-9A-Z]", "", words[:60].upper())
+    return f"{letters[:5]}-{letters[5:10]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +218,7 @@ def takings(connection: sa.Connection, agency: HolderId, day: date) -> list[Taki
     start, end = clock.day_bounds(day)
     rows = connection.exec_driver_sql(
         """
-        SELECT a.chuong, a.tieu_muc, a.dia_ban, count(*) AS count, sum(p.amount)::bigint AS amount
+        SELECT a.chuong, a.tieu_muc, a.dia_ban, count(DISTINCT e.id) AS count, sum(p.amount)::bigint AS amount
         FROM ledger.account a
         JOIN ledger.posting p ON p.credit = a.id
         JOIN ledger.entry e ON e.id = p.entry

@@ -21,9 +21,10 @@ BEGIN
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bills FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA bills FROM wallet_app;
 GRANT USAGE ON SCHEMA bills TO wallet_app, wallet_audit;
 GRANT SELECT ON ALL TABLES IN SCHEMA bills TO wallet_app, wallet_audit;
 GRANT INSERT ON bills.agency, bills.bill, bills.bill_line TO wallet_app;
 GRANT UPDATE (state, closed_at, close_reason) ON bills.bill TO wallet_app;
-GRANT INSERT, UPDATE ON bills.payer_grant TO wallet_app;
+GRANT INSERT, UPDATE (until) ON bills.payer_grant TO wallet_app;
 GRANT EXECUTE ON FUNCTION bills.lock_bills(uuid[], uuid, timestamptz) TO wallet_app;

@@ -190,7 +190,8 @@ def _line(line: LineOrder, procedure: Procedure, agency: Agency, city: City, tod
     if item is None or (item.amount is not None and not _multiple(line.amount, item.amount)):
         raise refusals.NotInTariff(param="lines", item=line.item)
     chuong, tieu_muc = line.chuong or agency.chuong, line.tieu_muc or item.tieu_muc
-    if chuong != agency.chuong or tieu_muc not in city.tieu_muc or line.dia_ban not in city.areas:
+    area = agency.area or line.dia_ban  # an agency of one ward books nothing under another
+    if chuong != agency.chuong or tieu_muc != item.tieu_muc or line.dia_ban not in city.areas or line.dia_ban != area:
         raise refusals.Unmapped(param="lines", item=line.item)
     return Line(
         item=item.code,

@@ -43,7 +43,7 @@ bill = sa.Table(
                        name="zero_is_waived"),
     sa.CheckConstraint("expires IS NULL OR expires >= due", name="expires_after_due"),
     sa.Index("bill_debtor_idx", "debtor", "id"),
-    sa.Index("bill_agency_issued_idx", "agency", "issued_at"),
+    sa.Index("bill_agency_idx", "agency", "id"),
     schema="bills",
 )  # fmt: skip
 

@@ -123,7 +123,7 @@ class Entering:
                     officer.name if officer else name,
                     phone or f"{PHONE_PREFIX}{_CLERK_NUMBERS + place:06}",
                 )
-                grant(unit, desks[code], Role.OFFICER, agency=offices[code])
+                grant(unit, desks[code], Role.OFFICER, agency=offices[code], now=self._now)
         return desks
 
     def _principal(self, one: Principal, offices: Mapping[str, HolderId]) -> HolderId:
@@ -138,7 +138,7 @@ class Entering:
         with self._engine.begin() as unit:
             holder = self._person(unit, one.name, one.phone)
             if one.role != "citizen":
-                grant(unit, holder, Role(one.role), agency=offices[one.agency] if one.agency else None)
+                grant(unit, holder, Role(one.role), agency=offices[one.agency] if one.agency else None, now=self._now)
             if hashed:
                 pins.set_first(unit, holder, hashed, now=self._now)
         return holder

@@ -4,14 +4,29 @@ A real provider is another function of this shape; until the city has a contract
 """
 
 from datetime import datetime
-from pathlib import Path
 
 from wallet import clock
+from wallet.config import Config
+from wallet.refusal import Refusal
 
 
-def send(var_dir: Path, phone: str, message: str, *, now: datetime) -> None:
-    """Send a message to a phone. Called after the unit that caused it has committed."""
-    outbox = var_dir / "outbox"
+class NoProvider(Refusal):
+    """Outside the demo there is nobody yet who sends messages; a code on our own disk would help nobody."""
+
+    code = "sms_unavailable"
+    status = 503
+    stored = False
+
+
+def send(config: Config, phone: str, message: str, *, now: datetime) -> None:
+    """Send a message to a phone. Called after the unit that caused it has committed.
+
+    Raises:
+        NoProvider: not the demo.
+    """
+    if not config.demo:
+        raise NoProvider
+    outbox = config.var_dir / "outbox"
     outbox.mkdir(parents=True, exist_ok=True)
     stamp = now.astimezone(clock.CITY_TIME).strftime("%Y%m%dT%H%M%S.%f")
     path = outbox / f"{stamp}-{phone}.txt"
@@ -26,8 +41,12 @@ def one_time_code(code: str, locale: str) -> str:
     return f"Tràng Tiền: mã xác nhận của quý vị là {code}, có hiệu lực 10 phút. Không đọc mã này cho bất kỳ ai."
 
 
-def new_device(label: str, locale: str) -> str:
-    """Word the message that tells of a new device."""
+def new_device(check_code: str, locale: str) -> str:
+    """Word the message that tells of a new device; in our words only, never in those of whoever enrols it."""
     if locale == "en":
-        return f"Trang Tien: a new device ({label}) asks to sign for your wallet. Not you? Call the hotline at once."
-    return f"Tràng Tiền: có máy mới ({label}) xin ký cho ví của quý vị. Nếu không phải quý vị, xin gọi tổng đài ngay."
+        return (
+            f"Trang Tien: a new device ({check_code}) asks to sign for your wallet. Not you? Call the hotline at once."
+        )
+    return (
+        f"Tràng Tiền: có máy mới ({check_code}) xin ký cho ví của quý vị. Nếu không phải quý vị, xin gọi tổng đài ngay."
+    )

@@ -19,6 +19,9 @@ class TooMany(Refusal):
     stored = False
 
 
+SUBJECT_CHARS_MAX: Final = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """So many tries in a window."""
@@ -56,6 +59,7 @@ def count(database: sa.Engine, tries: list[tuple[Limit, str]], *, now: datetime)
         over = []
         # In bucket order, so that two tries at once lock alike.
         for limit, subject in sorted(tries, key=lambda one: f"{one[0].name}:{one[1]}"):
+            assert len(subject) <= SUBJECT_CHARS_MAX, "who counts bounds what is typed"
             counted = unit.exec_driver_sql(
                 "SELECT identity.count_attempt(%s, %s, %s)", (f"{limit.name}:{subject}", now, limit.window)
             ).scalar_one()

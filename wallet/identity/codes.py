@@ -38,8 +38,26 @@ def make(unit: sa.Connection, *, secret: bytes, purpose: str, phone: str, now: d
     return id, code
 
 
-def verify(unit: sa.Connection, *, secret: bytes, purpose: str, phone: str, code: str, now: datetime) -> UUID:
+def verify(
+    unit: sa.Connection,
+    *,
+    secret: bytes,
+    purpose: str,
+    phone: str,
+    code: str,
+    now: datetime,
+    id: UUID | None = None,
+    life: timedelta = LIFE,
+) -> UUID:
     """Use up the newest code of a phone and purpose if `code` is it. The caller has counted the try.
+
+    Args:
+        id: which errand asks, where one was begun: a code sent for another errand does not open this one, so nobody can
+            lay a wait beside somebody else's and have them type the code.
+        life: how long after sending the code counts.
+
+    Returns:
+        The errand's id from here on: a fresh one, so that an id known before the code was typed is worth nothing.
 
     Raises:
         WrongCode.
@@ -54,13 +72,15 @@ def verify(unit: sa.Connection, *, secret: bytes, purpose: str, phone: str, code
     ).one_or_none()
     if (
         newest is None
+        or (id is not None and newest.id != id)
         or newest.verified_at is not None
-        or now - newest.sent_at > LIFE
+        or now - newest.sent_at > life
         or not hmac.compare_digest(newest.hash, crypto.code_hash(secret, purpose, phone, code))
     ):
         raise WrongCode(param="code")
-    unit.execute(sa.update(table).where(table.c.id == newest.id).values(verified_at=now))
-    return UUID(str(newest.id))
+    fresh = uuid4()
+    unit.execute(sa.update(table).where(table.c.id == newest.id).values(id=fresh, verified_at=now))
+    return fresh
 
 
 def phone_of(connection: sa.Connection, id: UUID, *, verified: bool, now: datetime) -> str | None:
@@ -70,6 +90,11 @@ def phone_of(connection: sa.Connection, id: UUID, *, verified: bool, now: dateti
     if row is None or (row.verified_at is not None) is not verified:
         return None
     return str(row.phone) if now - (row.verified_at or row.sent_at) <= LIFE else None
+
+
+def forget(unit: sa.Connection, phone: str) -> None:
+    """Make every code sent to a phone worthless."""
+    unit.execute(sa.delete(tables.one_time_code).where(tables.one_time_code.c.phone == phone))
 
 
 def use(unit: sa.Connection, id: UUID, *, now: datetime) -> str:

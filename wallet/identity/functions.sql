@@ -8,6 +8,18 @@ BEGIN
     RETURN FOUND;
 END $$;
 
+-- owns_key: was this ever the signer's key, active or not?
+CREATE OR REPLACE FUNCTION identity.owns_key(p_key_id text, p_signer uuid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
+    SELECT EXISTS (SELECT 1 FROM identity.key WHERE id = p_key_id AND holder = p_signer AND state <> 'pending');
+$$;
+
+-- is_outside: is this holder an outside party, whose word the books record?
+CREATE OR REPLACE FUNCTION identity.is_outside(p_holder uuid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
+    SELECT EXISTS (SELECT 1 FROM identity.holder WHERE id = p_holder AND kind = 'outside');
+$$;
+
 -- lock_holder: one enrolment of a holder at a time, until this transaction ends. The application may not update holders, so
 -- it could not lock the row itself.
 CREATE OR REPLACE FUNCTION identity.lock_holder(p_holder uuid) RETURNS void
@@ -32,14 +44,18 @@ LANGUAGE sql SECURITY DEFINER SET search_path = identity, pg_temp AS $$
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA identity FROM PUBLIC;
+REVOKE ALL ON ALL TABLES IN SCHEMA identity FROM wallet_app;
+REVOKE ALL ON person.person FROM wallet_app;
 GRANT USAGE ON SCHEMA identity, person TO wallet_app, wallet_audit;
 GRANT SELECT ON ALL TABLES IN SCHEMA identity TO wallet_app;
 GRANT INSERT ON identity.holder, identity.role TO wallet_app;
-GRANT INSERT, UPDATE ON identity.key, identity.pin, identity.known_device TO wallet_app;
-GRANT INSERT, UPDATE, DELETE ON identity.session, identity.one_time_code, identity.attempt TO wallet_app;
-GRANT DELETE ON identity.pin, identity.known_device TO wallet_app;
-GRANT SELECT, INSERT, UPDATE ON person.person TO wallet_app;
--- An auditor checks signatures against keys and roles; nobody's name, PIN, code or session.
+GRANT INSERT, UPDATE (state, revoked_at) ON identity.key TO wallet_app;
+GRANT INSERT, DELETE ON identity.pin TO wallet_app;
+GRANT INSERT, UPDATE (seen_at), DELETE ON identity.known_device, identity.session TO wallet_app;
+GRANT INSERT, UPDATE, DELETE ON identity.one_time_code, identity.attempt TO wallet_app;
+GRANT SELECT, INSERT ON person.person TO wallet_app;
+-- An auditor checks signatures against keys and roles, and the words of each order (which may hold a name and a phone: see
+-- person.order_content); no PIN, code or session, and not the list of people.
 GRANT SELECT ON identity.holder, identity.role, identity.key TO wallet_audit;
 GRANT EXECUTE ON FUNCTION identity.hold_key(text, uuid), identity.lock_holder(uuid), identity.roles_of(uuid),
     identity.count_attempt(text, timestamptz, interval) TO wallet_app;

@@ -104,19 +104,20 @@ def debtor(unit: sa.Connection, *, name: str, phone: str, now: datetime) -> Hold
     """Find the person that a bill is for, or register them.
 
     Raises:
-        NameDiffers: the phone belongs to a person of another name (accents and case do not count).
+        NameDiffers: the phone belongs to a person of another name. Case does not count, accents do: An, Ân and Ấn are
+            three people.
     """
     known = by_phone(unit, phone)
     if known is None:
         return register_person(unit, name=name, phone=phone, now=now)
-    if text.fold(known.name) != text.fold(name):
+    if known.name.casefold() != name.casefold():
         raise NameDiffers(param="debtor")
     return known.holder
 
 
 def open_wallet(unit: sa.Connection, holder: HolderId, *, now: datetime) -> AccountId:
     """Make a holder a citizen with a wallet, and tell of it; a second call finds what the first made."""
-    roles.grant(unit, holder, Role.CITIZEN)
+    roles.grant(unit, holder, Role.CITIZEN, now=now)
     account = ledger.open_account(unit, chart.WALLET, holder=holder)
     ledger.tell(unit, Event(type="wallet.opened", subject=holder, data={"account": str(account)}), actor=holder, at=now)
     return account

@@ -7,7 +7,7 @@ Source  RFC 7638 (a key's id is its thumbprint, so it can never name another key
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,6 +24,8 @@ from wallet.refusal import Refusal
 
 PENDING_MAX: Final = 5
 """Keys of a holder that may wait for approval at a time."""
+PENDING_LIFE: Final = timedelta(days=1)
+"""How long a key waits for approval; then it is as good as never enrolled."""
 LABEL_CHARS_MAX: Final = 60
 ENROL: Final = "enrol"
 """The purpose of the one-time code that lets a first browser in."""
@@ -160,7 +162,7 @@ def enrol(unit: sa.Connection, claim: Claim, order: EnrolOrder, *, secret: bytes
         if person is None or person.phone is None:
             raise codes.WrongCode(param="code")
         codes.verify(unit, secret=secret, purpose=ENROL, phone=person.phone, code=order.code, now=now)
-    elif sum(key.state == "pending" for key in of(unit, holder)) >= PENDING_MAX:
+    elif sum(_waits(key, now) for key in of(unit, holder)) >= PENDING_MAX:
         raise TooManyPending
     return _add(unit, holder, order, "active" if first else "pending", now=now)
 
@@ -176,10 +178,9 @@ def approve(unit: sa.Connection, claim: Claim, order: KeyOrder, *, now: datetime
     Raises:
         NotFound, NotPending.
     """
-    del now
     key = _own(unit, claim, order.key)
     event = states.move(states.KEY, key.state, "active")
-    if event is None:
+    if event is None or not _waits(key, now):
         raise NotPending(param="key")
     unit.execute(sa.update(tables.key).where(tables.key.c.id == key.id).values(state="active"))
     return Plan(events=(Event(type=event, subject=key.id),), answer={"id": key.id, "state": "active"})
@@ -195,14 +196,12 @@ def revoke(unit: sa.Connection, claim: Claim, order: KeyOrder, *, now: datetime)
     return Plan(events=(_revoke(unit, key, now=now),), answer={"id": key.id, "state": "revoked"})
 
 
-def revoke_browsers(unit: sa.Connection, holder: HolderId, *, now: datetime) -> list[Event]:
-    """Revoke every browser key of a holder who has lost them."""
+def revoke_all(unit: sa.Connection, holder: HolderId, *, now: datetime) -> list[Event]:
+    """Revoke every key of a holder who has lost their devices: what calls itself a machine may be the thief's."""
+    unit.exec_driver_sql("SELECT identity.lock_holder(%s)", (holder,))
     keys = tables.key
     rows = unit.execute(
-        sa.select(keys)
-        .where(keys.c.holder == holder, keys.c.device == "browser", keys.c.state != "revoked")
-        .order_by(keys.c.id)
-        .with_for_update()
+        sa.select(keys).where(keys.c.holder == holder, keys.c.state != "revoked").order_by(keys.c.id).with_for_update()
     ).all()
     return [_revoke(unit, _key(row), now=now) for row in rows]
 
@@ -244,6 +243,10 @@ def _own(unit: sa.Connection, claim: Claim, key_id: str) -> Key:
     if row is None:
         raise NotFound(param="key")
     return _key(row)
+
+
+def _waits(key: Key, now: datetime) -> bool:
+    return key.state == "pending" and now - key.enrolled_at <= PENDING_LIFE
 
 
 def _revoke(unit: sa.Connection, key: Key, *, now: datetime) -> Event:

@@ -1,11 +1,14 @@
 """Roles: what a holder may do at the doors."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
+from wallet import ledger
+from wallet.events import Event
 from wallet.identity import tables
 from wallet.ids import HolderId
 
@@ -41,6 +44,22 @@ def agency_of(connection: sa.Connection, holder: HolderId) -> HolderId | None:
     ).scalar()
 
 
-def grant(unit: sa.Connection, holder: HolderId, role: Role, *, agency: HolderId | None = None) -> None:
-    """Give a holder a role; giving it again changes nothing."""
-    unit.execute(insert(tables.role).values(holder=holder, role=role.value, agency=agency).on_conflict_do_nothing())
+def grant(unit: sa.Connection, holder: HolderId, role: Role, *, now: datetime, agency: HolderId | None = None) -> None:
+    """Give a holder a role, and tell of it; giving it again changes nothing.
+
+    Args:
+        unit: an open unit.
+        holder: who gets the role.
+        role: what they may do.
+        agency: whose officer or machine they become.
+        now: the door's clock.
+    """
+    given = unit.execute(
+        insert(tables.role)
+        .values(holder=holder, role=role.value, agency=agency)
+        .on_conflict_do_nothing()
+        .returning(tables.role.c.holder)
+    ).scalar()
+    if given is not None:
+        data = {"agency": str(agency or ""), "role": role.value}
+        ledger.tell(unit, Event(type="role.granted", subject=holder, data=data), actor=None, at=now)

@@ -64,6 +64,16 @@ def close(unit: sa.Connection, token: str) -> None:
     unit.execute(sa.delete(tables.session).where(tables.session.c.token_hash == crypto.token_hash(token)))
 
 
+def close_others_of_key(unit: sa.Connection, key_id: str, token: str) -> None:
+    """End every session of a key's holder but the one with this token."""
+    holder = sa.select(tables.key.c.holder).where(tables.key.c.id == key_id).scalar_subquery()
+    unit.execute(
+        sa.delete(tables.session).where(
+            tables.session.c.holder == holder, tables.session.c.token_hash != crypto.token_hash(token)
+        )
+    )
+
+
 def close_all(unit: sa.Connection, holder: HolderId) -> None:
     """End every session of a holder."""
     unit.execute(sa.delete(tables.session).where(tables.session.c.holder == holder))

@@ -8,7 +8,7 @@
 --   state  'new'       claimed now; the caller decides and executes or refuses, in this transaction
 --          'known'     carried out or refused before: status and body are what was answered
 --          'differs'   this signer used this order id for other bytes
---          'key_dead'  the key is unknown, not active, or not the signer's
+--          'key_dead'  the key is unknown, not the signer's or, for a new order, not active
 CREATE OR REPLACE FUNCTION ledger.claim(
     p_authority uuid, p_kind text, p_signer uuid, p_order_id uuid, p_order_kind text, p_key_id text,
     p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea)
@@ -18,12 +18,18 @@ DECLARE
     claimed boolean;
 BEGIN
     posted_at := now();
+    IF p_kind = 'outside_word' AND NOT identity.is_outside(p_signer) THEN
+        RAISE EXCEPTION 'an outside party''s word is an outside party''s';
+    END IF;
     INSERT INTO ledger.authority (id, kind, signer, order_id, order_kind, key_id, digest)
     VALUES (p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, sha256(p_salt || p_bytes))
     ON CONFLICT ON CONSTRAINT authority_once DO NOTHING;
     claimed := FOUND;
 
-    IF p_key_id IS NOT NULL AND NOT identity.hold_key(p_key_id, p_signer) THEN
+    -- A new order asks for a living key; what came of an old one is told to any key the signer ever had, so that also the
+    -- order that revoked a key can be asked again.
+    IF p_key_id IS NOT NULL AND NOT (CASE WHEN claimed THEN identity.hold_key(p_key_id, p_signer)
+                                          ELSE identity.owns_key(p_key_id, p_signer) END) THEN
         state := 'key_dead';
         RETURN NEXT;
         RETURN;
@@ -66,22 +72,37 @@ DECLARE
     given uuid[];        -- all other accounts with a net effect: a delta each
     given_net bigint[];
     touched integer;
+    stranger uuid;
+    order_kind text;
+    order_signer uuid;
     swollen uuid;
     folded_accounts uuid[];
     folded_sums bigint[];
 BEGIN
+    SELECT a.kind, a.signer INTO STRICT order_kind, order_signer FROM ledger.authority a WHERE a.id = p_authority;
+    IF EXISTS (SELECT 1 FROM (SELECT x.entry FROM jsonb_to_recordset(p_plan -> 'postings') AS x (entry uuid)
+                              UNION ALL
+                              SELECT x.entry FROM jsonb_to_recordset(p_plan -> 'events') AS x (entry uuid)) AS named
+               WHERE named.entry IS NOT NULL
+                 AND named.entry NOT IN (SELECT x.id FROM jsonb_to_recordset(p_plan -> 'entries') AS x (id uuid))) THEN
+        RAISE EXCEPTION 'a plan posts to and tells of its own entries only';
+    END IF;
     IF jsonb_array_length(p_plan -> 'postings') > 0 THEN
+        IF order_kind NOT IN ('signed_order', 'outside_word') THEN
+            RAISE EXCEPTION 'only a signed order or an outside party''s word moves money, not a %', order_kind;
+        END IF;
         IF jsonb_array_length(p_plan -> 'postings') > 256 THEN
             RAISE EXCEPTION 'a plan has at most 256 postings';
         END IF;
         WITH effect AS (
             SELECT s.id, sum(CASE WHEN (s.side = a.normal) THEN s.amount ELSE -s.amount END)::bigint AS net,
-                   a.floor, a.status, abs(b.posted) AS magnitude
+                   a.floor, a.status, abs(b.posted) AS magnitude,
+                   a.code = 'wallet' AND (order_kind <> 'signed_order' OR a.holder <> order_signer) AS not_theirs
             FROM jsonb_to_recordset(p_plan -> 'postings') AS p (debit uuid, credit uuid, amount bigint)
             CROSS JOIN LATERAL (VALUES (p.debit, 'debit', p.amount), (p.credit, 'credit', p.amount)) AS s (id, side, amount)
             LEFT JOIN ledger.account a ON a.id = s.id
             LEFT JOIN ledger.balance b ON b.account = s.id
-            GROUP BY s.id, a.floor, a.status, b.posted
+            GROUP BY s.id, a.floor, a.status, b.posted, a.code, a.holder
         )
         SELECT count(*) FILTER (WHERE effect.status IS NULL),
                array_agg(id ORDER BY id) FILTER (WHERE floor IS NOT NULL AND net < 0),
@@ -89,11 +110,15 @@ BEGIN
                array_agg(id) FILTER (WHERE (floor IS NULL OR net > 0) AND net <> 0),
                array_agg(net) FILTER (WHERE (floor IS NULL OR net > 0) AND net <> 0),
                min(CASE WHEN effect.status <> 'open' THEN id::text END)::uuid,
-               min(CASE WHEN magnitude + abs(net) > 4000000000000000000 THEN id::text END)::uuid
-        INTO touched, drawn, drawn_net, given, given_net, account, swollen
+               min(CASE WHEN magnitude + abs(net) > 4000000000000000000 THEN id::text END)::uuid,
+               min(CASE WHEN not_theirs AND net < 0 THEN id::text END)::uuid
+        INTO touched, drawn, drawn_net, given, given_net, account, swollen, stranger
         FROM effect;
         IF touched > 0 THEN
             RAISE EXCEPTION 'a posting names an account that does not exist';
+        END IF;
+        IF stranger IS NOT NULL THEN
+            RAISE EXCEPTION 'money leaves wallet % only by its holder''s signed order', stranger;
         END IF;
         IF account IS NOT NULL THEN
             refusal := 'not_open';

@@ -23,13 +23,15 @@ def check(connection: sa.Connection, *, may_execute: bool) -> None:
     row = connection.exec_driver_sql(
         f"""
         SELECT current_user AS role, r.rolsuper,
-               bool_or(has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')) AS writes,
+               bool_or(has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+                       OR has_any_column_privilege(c.oid, 'INSERT, UPDATE')) AS writes,
                bool_or(pg_has_role(c.relowner, 'MEMBER')) AS owns,
                (SELECT bool_or(has_function_privilege(p.oid, 'EXECUTE')) FROM pg_proc p
                 JOIN pg_namespace n ON n.oid = p.pronamespace
                 WHERE n.nspname = 'ledger' AND p.prosecdef) AS executes
         FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace, pg_roles r
-        WHERE s.nspname = 'ledger' AND c.relname IN {_GUARDED} AND r.rolname = current_user
+        WHERE (s.nspname = 'ledger' AND c.relname IN {_GUARDED} OR s.nspname = 'person' AND c.relname = 'order_content')
+               AND r.rolname = current_user
         GROUP BY r.rolsuper
         """  # noqa: S608 - a constant of ours
     ).one_or_none()

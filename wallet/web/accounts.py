@@ -30,10 +30,19 @@ class AccountSchema(AnswerSchema):
     id = IdField()
     holder = IdField()
     code = fields.String()
+    chuong = fields.String(metadata={"description": "Of an agency's budget line; null otherwise."})
+    tieu_muc = fields.String()
+    dia_ban = fields.String()
     status = fields.String()
     posted = DongField()
     held = DongField()
     available = DongField()
+
+
+class AccountsSchema(AnswerSchema):
+    """The caller's accounts."""
+
+    rows = fields.List(fields.Nested(AccountSchema))
 
 
 class StatementRowSchema(AnswerSchema):
@@ -54,6 +63,17 @@ class StatementSchema(AnswerSchema):
 
     rows = fields.List(fields.Nested(StatementRowSchema))
     next = fields.String(metadata={"description": "Give it as `cursor` for the next page; empty on the last."})
+
+
+@door.get("/v1/accounts")
+@admits(Role.CITIZEN, Role.AGENCY)
+@described(answers=AccountsSchema)
+def list_accounts() -> Response:
+    """List the caller's accounts: a citizen's wallet, an agency's budget lines."""
+    who = caller()
+    with state().app.connect() as connection:
+        found = accounts.of(connection, who.agency or who.holder)
+    return answer(AccountsSchema, {"rows": found})
 
 
 @door.get("/v1/accounts/<account>")

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from flask import Response, request
 from marshmallow import Schema
 
-from wallet import canonical, orders
+from wallet import canonical, lookup, orders
 from wallet.crypto import PublicKey
+from wallet.identity import keys
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.ledger import Claim, Evidence, Plan
@@ -32,6 +33,9 @@ class Verb(Protocol):
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """An order of twenty bills takes 3 kB."""
+
+TIME_ORDERED: Final = 7
+"""The version of UUID that begins with its milliseconds (RFC 9562)."""
 
 _IDEMPOTENCY_KEY: Final = re.compile(r'"([0-9a-f-]{36})"')
 
@@ -71,7 +75,9 @@ def act(
     header, order = fields.read(one(asks), document, audience=state().config.public_origin, now=now())
     if str(header.id) != stated_id:
         raise problems.Unparseable(param="Idempotency-Key")
-    if check is not None:
+    if check is not None and _undecided(header.signer, header.id):
+        if possession is None and _holder_of(proof.key.id) != header.signer:
+            raise orders.KeyDead  # before anything is counted against a signer whom nobody has proven
         check(order, header.signer)
     evidence = Evidence(
         kind="possession" if possession else "signed_order",
@@ -105,12 +111,16 @@ def session_acts(
         signer: who is signed in.
         id: came with the form, so that a form sent twice is carried out once.
     """
+    # The form's own id says when it was made, so that the same form sent again spells the same bytes.
+    if id.version != TIME_ORDERED:
+        raise problems.Unparseable(param="order_id")
+    created = id.int >> 80
     whole = {
         **document,
         "v": "1",
         "aud": state().config.public_origin,
-        "created": str(int(now().timestamp())),
-        "expires": str(int(now().timestamp()) + 60),
+        "created": str(created // 1000),
+        "expires": str(created // 1000 + int(fields.ORDER_LIFE_MAX.total_seconds())),
         "id": str(id),
         "kind": asks.kind_name,
         "signer": str(signer),
@@ -122,6 +132,7 @@ def session_acts(
         order_id=header.id,
         order_kind=asks.kind_name,
         content=canonical.dumps(whole),
+        expires=header.expires,
     )
     return carry_out(evidence, order, verb, answers, admits=gate.admitted(), status=201)
 
@@ -176,6 +187,21 @@ def order_body() -> bytes:
     if len(body) > BODY_BYTES_MAX:
         raise problems.TooLarge
     return body
+
+
+def _undecided(signer: HolderId, order: OrderId) -> bool:
+    """Say whether an order has no outcome yet; one that has is answered with it, whatever a check would count."""
+    with state().app.connect() as connection:
+        try:
+            lookup.outcome(connection, signer=signer, order=order)
+        except lookup.NotFound:
+            return True
+    return False
+
+
+def _holder_of(key_id: str) -> HolderId | None:
+    with state().app.connect() as connection:
+        return keys.alive(connection, key_id)
 
 
 def _idempotency_key() -> str:

@@ -254,7 +254,7 @@ def read_bill(bill: str) -> Response:
         raise refusals.NotFound(param="bill")
     (one,) = found
     if who.agency is None and one.debtor != who.holder:
-        one = replace(one, debtor_name=text.mask(one.debtor_name))
+        one = replace(one, debtor=None, debtor_name=text.mask(one.debtor_name))
     return answer(BillSchema, one)
 
 
@@ -270,7 +270,9 @@ def issue_bill() -> Response:
 @admits(Role.CITIZEN, Role.OFFICER, Role.AGENCY)
 @described(answers=BillsSchema, query={"rows": "1 to 100, default 50.", "cursor": "`next` of the page before."})
 def list_bills() -> Response:
-    """List bills: a citizen's own, or the caller's agency's."""
+    """List bills: a citizen's own, or the caller's agency's. A view for people; a bill that was being issued while you
+    paged may lie on a page you have passed, so whoever must miss nothing reads the events.
+    """
     who = caller()
     rows_max, after = page_size(ROWS_DEFAULT, find.PAGE_ROWS_MAX), cursor("bills")
     key = uuid_or_none(after) if after else None

@@ -3,12 +3,13 @@
 import json
 from typing import Any, Final
 from urllib.parse import urlencode
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from wallet import accounts, lookup, money, words
+from wallet import accounts, ids, lookup, money, words
 from wallet.accounts import Account
 from wallet.bills import find, pay, refusals
 from wallet.bills.find import Bill
@@ -44,8 +45,8 @@ def home() -> str | Response:
         return redirect(HOMES[who.role])
     with state().app.connect() as connection:
         account = _wallet(connection)
-        bills = find.of_debtor(connection, who.holder, now=now())
-        rows = accounts.statement(connection, account.id, before=None, rows_max=RECENT_ROWS * 3)
+        bills = find.open_of_debtor(connection, who.holder, now=now())
+        rows = accounts.movements(connection, account.id, before=None, rows_max=RECENT_ROWS)
         due = sorted((one for one in bills if one.status.payable), key=lambda one: one.due)
         waived = [one for one in bills if one.status == Status.WAIVED]
         return render_template(
@@ -53,7 +54,7 @@ def home() -> str | Response:
             account=account,
             due=views.bills(connection, due, viewer=who.holder),
             waived=views.bills(connection, waived, viewer=who.holder),
-            recent=views.history(connection, rows, holder=who.holder)[:RECENT_ROWS],
+            recent=views.history(connection, rows, holder=who.holder),
             enrol=not keys.has_device(connection, who.holder),
         )
 
@@ -106,6 +107,9 @@ def confirm() -> str | Response:
         bills=shown,
         total=total,
         account=account,
+        notice=_("Mỗi lần trả nhiều nhất %(most)s khoản. Các khoản còn lại xin trả lần sau.", most=pay.BILLS_MAX)
+        if len(chosen) > pay.BILLS_MAX
+        else None,
         remains=account.available - total,
         short=closed is None and account.available < total,
         sign=None if closed else sign,
@@ -180,7 +184,7 @@ def history() -> str:
     holder, before = signed_in(), cursor("statement")
     with state().app.connect() as connection:
         account = _wallet(connection)
-        rows = accounts.statement(
+        rows = accounts.movements(
             connection, account.id, before=int(before) if before else None, rows_max=HISTORY_ROWS + 1
         )
         more = len(rows) > HISTORY_ROWS
@@ -209,7 +213,7 @@ def find_other() -> Response | tuple[str, int]:
             find.let_in,
             LookupSchema,
             signer=signed_in(),
-            id=OrderId(uuid4()),
+            id=OrderId(ids.new()),
         )
     except Refusal as refusal:
         return form("pay_other.html", refusal)

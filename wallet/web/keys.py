@@ -4,21 +4,21 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from marshmallow import fields, validate
 
-from wallet import crypto, text
+from wallet import crypto, db, text
 from wallet.crypto import BadKey, PublicKey
 from wallet.gates import sms
-from wallet.identity import attempts, holders, keys
+from wallet.identity import attempts, holders, keys, sessions
 from wallet.identity.keys import EnrolOrder, KeyOrder
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.web.act import act
 from wallet.web.fields import AnswerSchema, Invalid, OrderSchema, Strict
-from wallet.web.gate import admits
+from wallet.web.gate import SESSION_COOKIE, admits, cookie
 from wallet.web.openapi import described
-from wallet.web.problems import locale
+from wallet.web.problems import SignedOut, locale
 from wallet.web.state import now, state
 
 door = Blueprint("keys", __name__)
@@ -107,7 +107,13 @@ def enrol() -> Response:
 
     def check(order: EnrolOrder, signer: HolderId) -> None:
         enrolled.append(order)
-        if order.code:
+        if order.device == "browser":
+            # A browser enrols from a page of its holder's; a stranger could else spend their tries and their places.
+            with state().app.begin() as unit:
+                who = sessions.find(unit, request.cookies.get(cookie(SESSION_COOKIE), ""), now=now())
+            if who is None or who.holder != signer:
+                raise SignedOut
+        if order.device == "browser" and order.code:
             attempts.count(state().app, [(attempts.CODE_TRIED, f"enrol:{signer}")], now=now())
 
     verb = partial(keys.enrol, secret=state().config.server_secret)
@@ -130,7 +136,12 @@ def approve(key: str) -> Response:
 @described(asks=KeyRevokeSchema, answers=KeySchema, status=200)
 def revoke(key: str) -> Response:
     """Revoke a key, signed by any active one of the same holder, itself included."""
-    return act(KeyRevokeSchema, keys.revoke, KeySchema, status=200, check=partial(_same, key))
+    response = act(KeyRevokeSchema, keys.revoke, KeySchema, status=200, check=partial(_same, key))
+    if response.status_code == 200:
+        # Whoever held the revoked device may be signed in on it: only the page that revoked stays open.
+        token = request.cookies.get(cookie(SESSION_COOKIE), "")
+        db.unit(state().app, lambda unit: sessions.close_others_of_key(unit, key, token))
+    return response
 
 
 def _same(path: str, order: KeyOrder, _: HolderId) -> None:
@@ -144,4 +155,4 @@ def _notify(order: EnrolOrder) -> None:
         key = keys.by_id(connection, order.key.id)
         person = holders.by_id(connection, key.holder) if key else None
     if person and person.phone:
-        sms.send(state().config.var_dir, person.phone, sms.new_device(order.label, locale()), now=now())
+        sms.send(state().config, person.phone, sms.new_device(keys.check_code(order.key.id), locale()), now=now())

@@ -3,10 +3,12 @@
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from flask import g, has_request_context, request
+from sqlalchemy.exc import DBAPIError
 
 _EXTRAS: Final = ("code", "status", "sqlstate")
 
@@ -23,8 +25,16 @@ class _Json(logging.Formatter):
             line |= {"request_id": g.get("request_id", ""), "method": request.method, "endpoint": request.endpoint}
         line |= {name: vars(record)[name] for name in _EXTRAS if name in vars(record)}
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            line["trace"] = self._trace(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+    def _trace(self, info: Any) -> str:
+        """Spell a trace; of a driver's error without its text, which quotes values (a phone, a name)."""
+        _, fault, trace = info
+        if not isinstance(fault, DBAPIError):
+            return self.formatException(info)
+        named = getattr(getattr(fault.orig, "diag", None), "constraint_name", None)
+        return "".join(traceback.format_tb(trace)) + f"{type(fault.orig).__name__} constraint={named}"
 
 
 def to_stderr() -> None:

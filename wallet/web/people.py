@@ -3,12 +3,12 @@
 import json
 import secrets
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from flask import Blueprint, g, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from wallet import crypto, db, text, words
+from wallet import crypto, db, ids, recovery, text, words
 from wallet.gates import sms
 from wallet.identity import attempts, codes, holders, keys, pins, sessions
 from wallet.identity.roles import Role
@@ -76,7 +76,9 @@ def check_code() -> Response | tuple[str, int]:
         secret = state().config.server_secret
         id = db.unit(
             state().app,
-            lambda unit: codes.verify(unit, secret=secret, purpose=OPEN, phone=phone, code=typed, now=now()),
+            lambda unit: codes.verify(
+                unit, secret=secret, purpose=OPEN, phone=phone, code=typed, now=now(), id=_opening_id()
+            ),
         )
     except Refusal as refusal:
         return form("open_code.html", refusal, **_code_page(phone))
@@ -92,7 +94,7 @@ def ask_pin() -> str | Response:
     phone = _opening(verified=True)
     if phone is None:
         return redirect("/mo-vi", 303)
-    return render_template("open_pin.html", known_name=_known_name(phone), values={}, errors={})
+    return render_template("open_pin.html", **_pin_page(phone), values={}, errors={})
 
 
 class PinsDiffer(Refusal):
@@ -110,8 +112,11 @@ def open_wallet() -> Response | tuple[str, int]:
     phone, id = _opening(verified=True), _opening_id()
     if phone is None or id is None:
         return redirect("/mo-vi", 303)
-    known = _known_name(phone)
+    page = _pin_page(phone)
+    known = page["known_name"]
     try:
+        if page["needs_ticket"]:
+            attempts.count(state().app, [(attempts.CODE_TRIED, f"{recovery.TICKET}:{phone}")], now=now())
         name = known or text.plain(request.form.get("name", ""), chars_max=text.NAME_CHARS_MAX, param="name")
         pin = pins.acceptable(request.form.get("pin", ""), phone=phone)
         if request.form.get("pin2") != pin:
@@ -120,6 +125,9 @@ def open_wallet() -> Response | tuple[str, int]:
 
         def work(unit: Any) -> tuple[str, str]:
             codes.use(unit, id, now=now())
+            if recovery.needs_ticket(unit, phone):
+                ticket, secret = request.form.get("ticket", "").strip(), state().config.server_secret
+                recovery.redeem(unit, phone, ticket, secret=secret, now=now())
             person = holders.by_phone(unit, phone)
             holder = person.holder if person else holders.register_person(unit, name=name, phone=phone, now=now())
             pins.set_first(unit, holder, hashed, now=now())
@@ -131,7 +139,7 @@ def open_wallet() -> Response | tuple[str, int]:
 
         token, code = db.unit(state().app, work)
     except Refusal as refusal:
-        return form("open_pin.html", refusal, known_name=known)
+        return form("open_pin.html", refusal, **page)
     response = redirect("/thiet-bi", 303)
     drop_cookie(response, OPENING_COOKIE)
     set_cookie(response, SESSION_COOKIE, token)
@@ -239,7 +247,7 @@ def _send(phone: str, purpose: str) -> UUID:
     id, code = db.unit(
         state().app, lambda unit: codes.make(unit, secret=secret, purpose=purpose, phone=phone, now=now())
     )
-    sms.send(state().config.var_dir, phone, sms.one_time_code(code, locale()), now=now())
+    sms.send(state().config, phone, sms.one_time_code(code, locale()), now=now())
     return id
 
 
@@ -259,10 +267,11 @@ def _code_page(phone: str) -> dict[str, Any]:
     return {"phone_masked": text.mask_phone(phone), "resend_after_s": RESEND_AFTER_S}
 
 
-def _known_name(phone: str) -> str | None:
+def _pin_page(phone: str) -> dict[str, Any]:
     with state().app.connect() as connection:
         person = holders.by_phone(connection, phone)
-    return person.name if person else None
+        needs_ticket = recovery.needs_ticket(connection, phone)
+    return {"known_name": person.name if person else None, "needs_ticket": needs_ticket}
 
 
 def _device() -> str:
@@ -293,7 +302,7 @@ def _demo_sign_ins() -> list[dict[str, str]]:
 
 def new_order_id() -> str:
     """Return a fresh order id for a form, so that the same form sent twice is one order."""
-    return str(uuid4())
+    return str(ids.new())
 
 
 def signed_in() -> HolderId:

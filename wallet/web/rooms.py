@@ -4,11 +4,9 @@ import json
 from typing import Any, Final
 
 import sqlalchemy as sa
-from flask import Blueprint, redirect, render_template, request
-from flask_babel import gettext as _
-from werkzeug.wrappers import Response
+from flask import Blueprint, render_template, request
 
-from wallet import recovery
+from wallet import db, recovery
 from wallet.identity import holders
 from wallet.identity.roles import Role
 from wallet.ids import OrderId
@@ -22,7 +20,7 @@ from wallet.web.gate import admits
 from wallet.web.people import form, new_order_id, signed_in
 from wallet.web.problems import Unparseable, locale
 from wallet.web.recovery import RecoveredSchema, RecoverOrderSchema
-from wallet.web.state import state
+from wallet.web.state import now, state
 
 door = Blueprint("rooms", __name__)
 
@@ -61,17 +59,12 @@ def operator_events() -> str:
 @admits(Role.OPERATOR)
 def ask_recovery() -> str:
     """Ask whose lost devices shall be revoked, and how their identity was checked."""
-    done = (
-        _("Đã thu hồi. Người dùng mở lại ví bằng số điện thoại và đặt mã PIN mới.")
-        if request.args.get("xong")
-        else None
-    )
-    return render_template("operator_recover.html", values={"order_id": new_order_id()}, errors={}, notice=done)
+    return render_template("operator_recover.html", values={"order_id": new_order_id()}, errors={})
 
 
 @door.post("/van-hanh/khoi-phuc")
 @admits(Role.OPERATOR)
-def recover() -> Response | tuple[str, int]:
+def recover() -> tuple[str, int]:
     """Revoke a person's lost devices, PIN and sessions, by an operator's order with a reason."""
     id = uuid_or_none(request.form.get("order_id", ""))
     if id is None:
@@ -93,7 +86,9 @@ def recover() -> Response | tuple[str, int]:
     if outcome.status >= 400:
         values, told = request.form.to_dict() | again, json.loads(outcome.body)
         return render_template("operator_recover.html", values=values, errors={}, problem=told), outcome.status
-    return redirect("/van-hanh/khoi-phuc?xong=1", 303)
+    secret = state().config.server_secret
+    ticket = db.unit(state().app, lambda unit: recovery.ticket(unit, phone, secret=secret, now=now()))
+    return render_template("operator_recover.html", values=again, errors={}, ticket=ticket), 200
 
 
 def _balance() -> str:

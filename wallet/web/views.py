@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from flask_babel import gettext as _
 
 from wallet import accounts, text
-from wallet.accounts import StatementRow
+from wallet.accounts import Movement
 from wallet.bills import agencies, find
 from wallet.bills.find import Bill
 from wallet.identity import holders
@@ -62,21 +62,15 @@ def bills(connection: sa.Connection, some: list[Bill], *, viewer: HolderId | Non
     return [bill(one, codes, viewer=viewer) for one in some]
 
 
-def history(connection: sa.Connection, rows: list[StatementRow], *, holder: HolderId) -> list[dict[str, Any]]:
-    """Show a statement's rows: a bill by its procedure and agency, a transfer by the other's masked name.
-
-    The lines of one bill were posted one by one; they are shown as one row.
-    """
+def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId) -> list[dict[str, Any]]:
+    """Show what entries did to an account: a bill by its procedure and agency, a transfer by the other's masked name."""
     city, codes = state().city, agencies.codes(connection)
     wanted = [row.settles for row in rows if row.settles]
     settled: dict[UUID, Bill] = {one.id: one for one in find.by_ids(connection, wanted, now=now())}
     owners = {row.counterparty: accounts.owner(connection, row.counterparty) for row in rows}
     names = holders.names(connection, {owner.holder for owner in owners.values() if owner and owner.holder})
-    shown: dict[UUID, dict[str, Any]] = {}
+    shown = []
     for row in rows:
-        if row.entry in shown:
-            shown[row.entry]["amount"] += row.amount
-            continue
         paid, owner = settled.get(row.settles) if row.settles else None, owners[row.counterparty]
         if paid:
             procedure, agency = city.procedures.get(paid.procedure), city.agencies.get(codes[paid.agency])
@@ -86,15 +80,17 @@ def history(connection: sa.Connection, rows: list[StatementRow], *, holder: Hold
             name = names.get(owner.holder) if owner and owner.holder else None
             title = _kind(row.kind, received=row.amount > 0)
             counterparty = text.mask(name) if name else ""
-        shown[row.entry] = {
-            "at": row.effective_at,
-            "title": title,
-            "counterparty": counterparty,
-            "amount": row.amount,
-            "posted_after": None,
-            "order_id": str(row.order) if row.signer == holder else None,
-        }
-    return list(shown.values())
+        order = str(row.order) if row.signer == holder and paid else None
+        shown.append(
+            {
+                "at": row.effective_at,
+                "title": title,
+                "counterparty": counterparty,
+                "amount": row.amount,
+                "order_id": order,
+            }
+        )
+    return shown
 
 
 def _kind(kind: str, *, received: bool) -> str:
