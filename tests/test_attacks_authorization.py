@@ -44,9 +44,9 @@ def town(database: TestDatabase) -> Iterator[Town]:
         bill, paid = city.bill(debtor=hoa), city.bill(debtor=hoa)
         done = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[paid.seen])
         key = PrivateKey.generate()
-        browser = Signer(origin=hoa.origin, key=key, holder=hoa.holder, app=city.app)
-        enrolment = browser.order("key_enrol", key=dict(key.public.jwk), label="Máy", device="browser", code="")
-        assert browser.send("POST", "/v1/keys", enrolment).json()["state"] == "pending"
+        machine = Signer(origin=hoa.origin, key=key, holder=hoa.holder, app=city.app)
+        enrolment = machine.order("key_enrol", key=dict(key.public.jwk), label="Máy", device="machine", code="")
+        assert machine.send("POST", "/v1/keys", enrolment).json()["state"] == "pending"
         yield Town(
             city=city,
             hoa=hoa,

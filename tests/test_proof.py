@@ -63,9 +63,9 @@ def story(template: str, postgres: Cluster, worker: str, tmp_path_factory: pytes
             "/v1/transfers", "transfer", **given | {"payer": binh.account, "payee": hoa.account, "amount": "999"}
         )
         assert (payment.status, transfer.status, refused.status) == (201, 201, 402)
-        browser = city.signer(HolderId(UUID(hoa.holder)), PrivateKey.generate())
-        enrolment = browser.order("key_enrol", key=dict(browser.key.public.jwk), label="Máy", device="browser", code="")
-        assert browser.send("POST", "/v1/keys", enrolment).status == 201
+        machine = city.signer(HolderId(UUID(hoa.holder)), PrivateKey.generate())
+        enrolment = machine.order("key_enrol", key=dict(machine.key.public.jwk), label="Máy", device="machine", code="")
+        assert machine.send("POST", "/v1/keys", enrolment).status == 201
         root = db.engine(database.owner_url)
         yield Story(
             database=database,
