@@ -120,6 +120,7 @@ def city_css() -> Response:
 
 @service.post("/v1/verify")
 @admits("anyone")
+@openapi.described(answers=None, status=204)
 def verify_only() -> Response:
     """Verify a signature and answer nothing: what `make bench` holds a payment against, and a client's first try.
 

@@ -46,14 +46,14 @@ class Described:
     """What a door takes and gives."""
 
     asks: type[Schema] | None = None
-    answers: type[Schema]
+    answers: type[Schema] | None
     status: int = 200
     query: Mapping[str, str] = field(default_factory=dict)
 
 
 def described(
     *,
-    answers: type[Schema],
+    answers: type[Schema] | None,
     asks: type[Schema] | None = None,
     status: int = 200,
     query: Mapping[str, str] | None = None,
@@ -120,10 +120,7 @@ def _operation(view: Callable[..., Any], about: Described, rule: str) -> dict[st
         "security": [{"signature": []}],
         "parameters": parameters,
         "responses": {
-            str(about.status): {
-                "description": (inspect.getdoc(about.answers) or "").split("\n")[0],
-                "content": {"application/json": {"schema": about.answers}},
-            },
+            str(about.status): _answer(about.answers),
             "default": {
                 "description": "A refusal, or the mute report of a bug.",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -144,6 +141,13 @@ def _operation(view: Callable[..., Any], about: Described, rule: str) -> dict[st
                 {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
             )
     return operation
+
+
+def _answer(schema: type[Schema] | None) -> dict[str, Any]:
+    if schema is None:
+        return {"description": "Yes; there is nothing more to say."}
+    summary = (inspect.getdoc(schema) or "").split("\n")[0]
+    return {"description": summary, "content": {"application/json": {"schema": schema}}}
 
 
 def _name(schema: type[Schema] | Schema) -> str:
