@@ -55,16 +55,24 @@ def run_id() -> str:
     return os.environ[RUN_VARIABLE]
 
 
+def passwords() -> roles.Passwords:
+    """Return the cluster's passwords. The workers of a first run all come for them at once; one of them makes them."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with open(FOLDER / "roles.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return roles.passwords(FOLDER / "roles.json", "tests")
+
+
 def cluster() -> Cluster:
     """Return the tests' cluster; `with cluster().using()` has it up."""
-    return Cluster(FOLDER / "pg", password=roles.passwords(FOLDER / "roles.json", "tests").superuser)
+    return Cluster(FOLDER / "pg", password=passwords().superuser)
 
 
 @contextlib.contextmanager
 def template(server: Cluster) -> Iterator[str]:
     """Have this run's template: built by whichever worker comes first, the others wait for it."""
     name = f"{PREFIX}_{run_id()}_template"
-    words = roles.passwords(FOLDER / "roles.json", "tests")
+    words = passwords()
     with open(FOLDER / "template.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with psycopg.connect(server.url(), autocommit=True) as admin:
@@ -89,7 +97,7 @@ def copy_of(source: str, name: str, *, server: Cluster, folder: Path) -> Iterato
         folder: its VAR_DIR.
     """
     database = f"{PREFIX}_{run_id()}_{name}"
-    words = roles.passwords(FOLDER / "roles.json", "tests")
+    words = passwords()
     with psycopg.connect(server.url(), autocommit=True) as admin:
         _drop(admin, database)
         roles.create_database(admin, database, template=source)
