@@ -298,12 +298,17 @@ def words_of(reply: TestResponse) -> str:
     return " ".join(unescape(text).split())
 
 
-def value_of(reply: TestResponse, name: str) -> str | None:
-    """Return what an input of a page holds."""
-    for tag in re.findall(r"(?s)<input\b[^>]*>", reply.text):
-        found = dict(re.findall(r'([a-z-]+)="([^"]*)"', tag))
-        if unescape(found.get("name", "")) == name:
-            return unescape(found.get("value", ""))
+def value_of(reply: TestResponse, name: str, *, action: str | None = None) -> str | None:
+    """Return what an input of a page holds, or of its form with that action."""
+    html = reply.text
+    if action is not None:
+        found = re.search(rf'(?s)<form\b[^>]*action="{re.escape(action)}".*?</form>', html)
+        assert found, f"no form that goes to {action}"
+        html = found.group(0)
+    for tag in re.findall(r"(?s)<input\b[^>]*>", html):
+        given = dict(re.findall(r'([a-z-]+)="([^"]*)"', tag))
+        if unescape(given.get("name", "")) == name:
+            return unescape(given.get("value", ""))
     return None
 
 

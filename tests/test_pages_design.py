@@ -1,0 +1,436 @@
+"""What every page promises: it fits, it can be touched, read and heard, it is small, and it speaks to nobody else.
+
+Each page is visited once, without a cache, and measured in every way; the tests read the measures.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests import pages
+from tests.make import STATION, Signer
+from tests.pages import House
+from wallet import clock
+from wallet.identity.roles import Role
+
+pytestmark = pytest.mark.browser
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+SIZES = {"360×640": (360, 640), "390×844": (390, 844), "1280×800": (1280, 800)}
+PAGE_BYTES_MAX = 150_000
+TARGET_PX = 48
+
+# Wider than the window, although nothing in it scrolls by itself: what sticks out is named.
+OVERFLOW = """() => {
+    const wide = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= wide) return [];
+    return [...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > wide + 1
+        && !one.closest(".table-wrap")).slice(0, 5).map((one) => one.outerHTML.slice(0, 120)).concat("scrolls");
+}"""
+
+# Controls, not links that stand in a sentence. A box with a label is touched by its label.
+SMALL_TARGETS = """(least) => {
+    const box = (one) => {
+        const own = one.getBoundingClientRect();
+        const label = one.matches("input[type=checkbox], input[type=radio]") && one.closest("label");
+        return label ? label.getBoundingClientRect() : own;
+    };
+    const inText = (one) => one.matches("a") && getComputedStyle(one).display === "inline"
+        && one.parentElement.matches("p, dd, li, span, small, strong, td, th, h1, h2, h3, code");
+    return [...document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary")]
+        .filter((one) => one.checkVisibility() && !one.closest(".skip, .sr") && !one.matches(".skip, .sr") && !inText(one))
+        .filter((one) => { const { width, height } = box(one); return Math.max(width, height) && height < least - 0.5; })
+        .map((one) => { const { width, height } = box(one);
+            return `${Math.round(width)}×${Math.round(height)} ${one.outerHTML.slice(0, 110)}`; });
+}"""
+
+VIETNAMESE = re.compile(r"\S*[ăâđêôơưàảãáạằẳẵắặầẩẫấậèẻẽéẹềểễếệìỉĩíịòỏõóọồổỗốộờởỡớợùủũúụừửữứựỳỷỹýỵ]\S*", re.IGNORECASE)
+
+
+class OwnWords(HTMLParser):
+    """Collect a page's words outside of what agencies and people wrote, which stays Vietnamese in every language."""
+
+    VOID = frozenset({"meta", "link", "input", "br", "path", "circle", "rect", "hr", "img"})
+    SILENT = frozenset({"script", "style", "code"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.silent: list[bool] = [False]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        silent = self.silent[-1] or tag in self.SILENT or named.get("lang") == "vi"
+        if not silent:
+            self.texts += [named[name] or "" for name in ("aria-label", "placeholder", "title", "alt") if name in named]
+        if tag not in self.VOID:
+            self.silent.append(silent)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID and len(self.silent) > 1:
+            self.silent.pop()
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent[-1]:
+            self.texts.append(data)
+
+
+PAGES: dict[str, tuple[str, str]] = {
+    "welcome": ("nobody", "/"),
+    "open: phone": ("nobody", "/mo-vi"),
+    "open: code": ("opening", "/mo-vi/ma"),
+    "open: PIN": ("opened", "/mo-vi/pin"),
+    "sign in": ("nobody", "/dang-nhap"),
+    "API": ("nobody", "/docs"),
+    "problem": ("nobody", "/khong-co-trang-nay"),
+    "home": ("citizen", "/"),
+    "home, empty": ("newcomer", "/"),
+    "bill, due": ("citizen", "/khoan-nop/{due}"),
+    "bill, overdue": ("citizen", "/khoan-nop/{overdue}"),
+    "bill, expired": ("citizen", "/khoan-nop/{expired}"),
+    "bill, paid": ("citizen", "/khoan-nop/{paid}"),
+    "bill, waived": ("citizen", "/khoan-nop/{waived}"),
+    "bill, cancelled": ("citizen", "/khoan-nop/{cancelled}"),
+    "bill, superseded": ("citizen", "/khoan-nop/{superseded}"),
+    "bill, of nobody": ("citizen", "/khoan-nop/{nothing}"),
+    "confirm sheet": ("citizen", "/thanh-toan?b={due}&b={station}"),
+    "confirm sheet, short": ("newcomer", "/thanh-toan?b={large}"),
+    "confirm sheet, paid": ("citizen", "/thanh-toan?b={paid}"),
+    "confirmation": ("citizen", "/xac-nhan/{order}"),
+    "confirmation, refused": ("citizen", "/xac-nhan/{refused}"),
+    "confirmation, unknown": ("citizen", "/xac-nhan/{nothing}"),
+    "history": ("citizen", "/lich-su"),
+    "history, empty": ("newcomer", "/lich-su"),
+    "pay for another": ("citizen", "/nop-thay"),
+    "devices": ("citizen", "/thiet-bi"),
+    "devices, none": ("newcomer", "/thiet-bi"),
+    "devices, code": ("newcomer", "/thiet-bi?ma=1"),
+    "desk": ("officer", "/quay"),
+    "desk, found": ("officer", "/quay?q=000.00"),
+    "desk, nothing found": ("officer", "/quay?q=zzzz"),
+    "desk, issue": ("officer", "/quay/lap"),
+    "desk, issue lines": ("officer", "/quay/lap?procedure={procedure}"),
+    "desk, replace": ("officer", "/quay/lap?supersedes={due}"),
+    "desk, bill": ("officer", "/quay/khoan/{due}"),
+    "desk, paid bill": ("officer", "/quay/khoan/{paid}"),
+    "desk, today": ("officer", "/quay/hom-nay"),
+    "desk, a day without takings": ("officer", "/quay/hom-nay?ngay=2020-01-02"),
+    "audit, balance": ("auditor", "/kiem-toan"),
+    "audit, events": ("auditor", "/kiem-toan/su-kien"),
+    "operator, balance": ("operator", "/van-hanh"),
+    "operator, events": ("operator", "/van-hanh/su-kien"),
+    "operator, recovery": ("operator", "/van-hanh/khoi-phuc"),
+    "not admitted": ("auditor", "/quay"),
+}
+EXPECTED_STATUS = {"problem": 404, "bill, of nobody": 404, "not admitted": 403}
+
+
+@dataclass(slots=True, kw_only=True)
+class Furnished:
+    """A house with somebody of each kind in it, each in a browser of their own, and bills in every state."""
+
+    house: House
+    people: dict[str, Signer]
+    rooms: dict[str, Page]
+    named: dict[str, str]
+
+    def path(self, name: str) -> str:
+        return PAGES[name][1].format(**self.named)
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """What a visit to a page measured."""
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    badge: bool = False
+    bytes: int = 0
+    said: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    overflow: dict[str, list[str]] = field(default_factory=dict)
+    small: dict[str, list[str]] = field(default_factory=dict)
+    axe: list[str] = field(default_factory=list)
+    words: str = ""
+
+
+@pytest.fixture(scope="module")
+def furnished(template, postgres, worker, tmp_path_factory, browser) -> Iterator[Furnished]:
+    with pages.house(template, postgres, worker, tmp_path_factory.mktemp("design"), browser) as house:
+        yield furnish(house)
+
+
+def furnish(house: House) -> Furnished:
+    city = house.city
+    long_name = "Công Tằng Tôn Nữ Hoàng Thị Phương Nguyên"
+    people = {
+        "citizen": city.citizen(long_name, available=9_876_543_210),
+        "newcomer": city.citizen("Lê Văn Bình"),
+        "officer": city.officer(),
+        "auditor": house.staff(Role.AUDITOR, "Hoàng Thị Kiểm"),
+        "operator": house.staff(Role.OPERATOR, "Vũ Minh Tâm"),
+    }
+    hoa, now = people["citizen"], clock.now()
+    today = clock.day_of(now)
+    old = now - timedelta(days=40)
+    due = city.bill(debtor=hoa, amounts=[1_250_000, 5_000])
+    bills = {
+        "due": due,
+        "station": city.bill(debtor=hoa, amounts=[110_000], agency=STATION),
+        "overdue": city.bill(debtor=hoa, issued=old, due=today - timedelta(days=9)),
+        "expired": city.bill(debtor=hoa, issued=old, due=today - timedelta(days=9), expires=today - timedelta(days=2)),
+        "paid": city.bill(debtor=hoa, amounts=[123_456_000]),
+        "other": city.bill(debtor=hoa, agency=STATION),
+        "waived": city.bill(debtor=hoa, amounts=[0]),
+        "cancelled": city.bill(debtor=hoa),
+        "superseded": city.bill(debtor=hoa),
+        "large": city.bill(debtor=people["newcomer"], amounts=[7_000_000]),
+    }
+    city.bill(debtor=hoa, amounts=[30_000], supersedes=bills["superseded"].id)
+    cancelled = bills["cancelled"].id
+    people["officer"].act(f"/v1/bills/{cancelled}/cancel", "bill_cancel", bill=str(cancelled), reason="Lập nhầm hồ sơ")
+    payment = [bills["paid"].seen, bills["other"].seen]
+    paid = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=payment)
+    assert paid.status == 201, paid.body
+    refused = str(uuid4())
+    again = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=payment, id=refused)
+    assert again.status == 409, again.body
+    procedure = max(city.city.procedures_of("H57.40"), key=lambda one: len(one.items))
+    named = {name: str(bill.id) for name, bill in bills.items()}
+    named |= {"order": paid.json()["order"], "refused": refused, "nothing": str(uuid4()), "procedure": procedure.code}
+    rooms = {
+        name: house.context(reduced_motion="reduce").new_page() for name in (*people, "nobody", "opening", "opened")
+    }
+    for name, signer in people.items():
+        house.sign_in(rooms[name].context, signer)
+    house.enrol(rooms["citizen"], hoa)
+    for name in ("opening", "opened"):
+        page, phone = rooms[name], city.phone()
+        page.goto("/mo-vi")
+        page.locator("#f-phone").fill(phone)
+        page.locator("main form button").click()
+        page.wait_for_url("**/mo-vi/ma")
+        if name == "opened":
+            page.locator("#f-code").fill(house.code_for(phone))
+            page.locator("main form button").click()
+            page.wait_for_url("**/mo-vi/pin")
+    return Furnished(house=house, people=people, rooms=rooms, named=named)
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def visit(request: pytest.FixtureRequest, furnished: Furnished) -> Visit:
+    """Visit a page once and measure it in every way."""
+    room, _ = PAGES[request.param]
+    return measure(furnished.rooms[room], furnished.house.origin, furnished.path(request.param))
+
+
+def measure(page: Page, origin: str, path: str) -> Visit:
+    seen = Visit()
+    listeners = {
+        "console": lambda line: seen.said.append(line.text) if line.type in ("error", "warning") else None,
+        "pageerror": lambda fault: seen.said.append(str(fault)),
+        "request": lambda asked: (
+            seen.elsewhere.append(asked.url) if not asked.url.startswith((origin, "data:")) else None
+        ),
+    }
+    wire = page.context.new_cdp_session(page)
+    wire.send("Network.enable")
+    wire.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    loaded: list[int] = []
+    wire.on("Network.loadingFinished", lambda told: loaded.append(int(told["encodedDataLength"])))
+    for event, listener in listeners.items():
+        page.on(event, listener)  # type: ignore[call-overload]
+    page.set_viewport_size({"width": 390, "height": 844})
+    answer = page.goto(path, wait_until="networkidle")
+    assert answer is not None
+    page.evaluate("document.fonts.ready")
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
+    seen.status, seen.headers, seen.bytes = answer.status, answer.headers, sum(loaded)
+    wire.detach()
+    seen.badge = page.get_by_text("DỮ LIỆU MẪU", exact=True).first.is_visible()
+    for name, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        seen.overflow[name] = page.evaluate(OVERFLOW)
+        seen.small[name] = page.evaluate(SMALL_TARGETS, TARGET_PX)
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    seen.overflow["360×640 at 200 %"] = page.evaluate(OVERFLOW)
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate(AXE)
+    for scheme, only in (("light", None), ("dark", ["color-contrast"])):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        seen.axe += [f"{scheme}: {fault}" for fault in serious(page, only)]
+    page.emulate_media(color_scheme="light")
+    words = OwnWords()
+    words.feed(page.request.get(path, headers={"Accept-Language": "en"}).text())
+    seen.words = " ".join(words.texts)
+    return seen
+
+
+def serious(page: Page, only: list[str] | None = None) -> list[str]:
+    """Return axe's serious and critical findings."""
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if only:
+        options["runOnly"] = only
+    found = page.evaluate("(options) => axe.run(document, options).then((told) => told.violations)", options)
+    return [
+        f"{one['id']} ({one['impact']}): {node['html'][:120]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]
+
+
+# -- every page -----------------------------------------------------------------------------------------------
+
+
+def test_no_page_scrolls_sideways_also_at_twice_the_text(visit: Visit) -> None:
+    assert {size: found for size, found in visit.overflow.items() if found} == {}
+
+
+def test_every_control_is_large_enough_for_a_thumb(visit: Visit) -> None:
+    assert {size: found for size, found in visit.small.items() if found} == {}
+
+
+def test_axe_has_nothing_serious_to_say_in_light_and_dark(visit: Visit) -> None:
+    assert visit.axe == []
+
+
+def test_a_page_without_a_cache_is_small(visit: Visit) -> None:
+    assert 1_000 < visit.bytes <= PAGE_BYTES_MAX
+
+
+def test_a_page_runs_under_its_policy_without_a_complaint_and_asks_nobody_else(
+    visit: Visit, request: pytest.FixtureRequest
+) -> None:
+    name = request.node.callspec.params["visit"]
+    expected = EXPECTED_STATUS.get(name, 200)
+    assert visit.status == expected
+    policy = visit.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    noise = [line for line in visit.said if not (expected != 200 and f"status of {expected}" in line)]
+    assert noise == []
+    assert visit.elsewhere == []
+
+
+def test_the_demo_says_on_every_page_that_its_data_are_samples(visit: Visit) -> None:
+    assert visit.badge
+
+
+def test_a_page_in_english_has_no_vietnamese_of_our_own(visit: Visit, furnished: Furnished) -> None:
+    """What people and agencies wrote stays as they wrote it; so do the city's names and its money's."""
+    city, words = furnished.house.city.city, visit.words
+    written = [one.name for table in (city.agencies, city.procedures, city.areas) for one in table.values()]
+    people = [one.name for one in furnished.people.values()]
+    for name in sorted([*written, *people, "Tràng Tiền", "Máy của tôi", "đồng"], key=len, reverse=True):
+        words = words.replace(name, "")
+    assert VIETNAMESE.findall(words) == []
+    assert len(words.split()) > 20
+
+
+# -- by hand and on paper -------------------------------------------------------------------------------------
+
+
+def focused(page: Page) -> str:
+    return str(
+        page.evaluate("document.activeElement.id || document.activeElement.name || document.activeElement.tagName")
+    )
+
+
+def tab_to(page: Page, selector: str, *, presses_max: int = 40) -> None:
+    """Press Tab until an element has the focus, which must be visible wherever it rests."""
+    for _ in range(presses_max):
+        page.keyboard.press("Tab")
+        shown = page.evaluate("""() => {
+            const one = document.activeElement, style = getComputedStyle(one);
+            return one === document.body || parseFloat(style.outlineWidth) >= 2 && style.outlineStyle !== "none"
+                || style.boxShadow !== "none" || one.closest("label")?.matches(":focus-within");
+        }""")
+        assert shown, f"the focus on {focused(page)} cannot be seen"
+        if page.evaluate("(wanted) => document.activeElement.matches(wanted)", selector):
+            return
+    raise AssertionError(f"{selector} is not reached by Tab")
+
+
+def test_somebody_with_a_keyboard_only_signs_in_chooses_a_bill_and_pays(furnished: Furnished) -> None:
+    house, city = furnished.house, furnished.house.city
+    hoa = city.citizen(available=100_000)
+    pin = city.with_pin(hoa)
+    first, second = city.bill(debtor=hoa), city.bill(debtor=hoa, amounts=[7_000])
+    page = house.enters(hoa, device=True, shape=pages.DESK)
+    page.context.clear_cookies(name="session")
+    page.goto("/dang-nhap")
+    tab_to(page, "#f-phone")
+    page.keyboard.type(hoa.phone)
+    tab_to(page, "#f-pin", presses_max=1)
+    page.keyboard.type(pin)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{house.origin}/")
+    expect(page.locator("#choose-button")).to_be_disabled()
+    tab_to(page, f'input[value="{second.id}"]')
+    page.keyboard.press("Space")
+    expect(page.locator("#choose-sum")).to_have_text("7.000 ₫")
+    tab_to(page, "#choose-button")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{pages.sheet(second)}")
+    pages.ready(page)
+    tab_to(page, "#pay-button")
+    page.keyboard.press("Enter")
+    pages.confirmed(page)
+    assert [city.read_bill(bill).status for bill in (first, second)] == ["due", "paid"]
+
+
+def test_the_first_tab_leads_past_the_bar_to_the_content(furnished: Furnished) -> None:
+    page = furnished.rooms["citizen"]
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+
+
+def test_the_confirmation_of_two_bills_prints_on_one_sheet_of_a5(furnished: Furnished) -> None:
+    page = furnished.rooms["citizen"]
+    page.goto(furnished.path("confirmation"))
+    page.emulate_media(media="print")
+    for hidden in (".tabs", ".menu", ".back", ".actions"):
+        expect(page.locator(hidden).first).to_be_hidden()
+    expect(page.get_by_text("DỮ LIỆU MẪU", exact=True).first).to_be_visible()
+    page.emulate_media(media="null")
+    printed = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+    boxes = {tuple(float(side) for side in box.split()) for box in re.findall(rb"/MediaBox\s*\[([^\]]+)\]", printed)}
+    [(_, _, width, height)] = boxes
+    assert (round(width / 72 * 25.4), round(height / 72 * 25.4)) == (148, 210)
+
+
+def test_motion_stops_for_whoever_asked_for_less_of_it(furnished: Furnished) -> None:
+    page = furnished.rooms["citizen"]
+    page.goto(furnished.path("confirmation, unknown"))
+    moving = page.evaluate("document.getAnimations().filter((one) => one.playState === 'running').length")
+    assert moving == 0
+
+
+def test_no_page_needs_a_script_or_style_inside_itself(furnished: Furnished) -> None:
+    """The policy forbids both; a page that tried would say so, and an attribute that is ignored is a bug all the same."""
+    for name, (room, _) in PAGES.items():
+        if room in ("opening", "opened"):
+            continue
+        html = furnished.rooms[room].request.get(furnished.path(name)).text()
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", html), name
+        for script in re.findall(r"<script[^>]*>", html):
+            assert "src=" in script or 'type="application/json"' in script, (name, script)
+        assert urlsplit(furnished.house.origin).hostname in html, name
