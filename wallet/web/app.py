@@ -69,13 +69,15 @@ def create(config: Config) -> Flask:
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
     )
-    with app.extensions["wallet"].app.connect() as connection:
-        guard.check(connection, may_execute=True)
-    with app.extensions["wallet"].audit.connect() as connection:
-        guard.check(connection, may_execute=False)
-    # Forked workers make connections of their own: one that two processes share would mix their answers.
-    app.extensions["wallet"].app.dispose()
-    app.extensions["wallet"].audit.dispose()
+    engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
+    try:
+        for engine, may_execute in zip(engines, (True, False), strict=True):
+            with engine.connect() as connection:
+                guard.check(connection, may_execute=may_execute)
+    finally:
+        # Forked workers make connections of their own: one that two processes share would mix their answers.
+        for engine in engines:
+            engine.dispose()
     _languages(app)
     app.before_request(gate.enter)
     app.after_request(gate.leave)
