@@ -42,7 +42,8 @@ class Config:
 
     The database URLs begin with `postgresql://`, which both psycopg and SQLAlchemy take. `public_origin` is
     scheme and host, with a port only where it is not the scheme's own, and no slash at the end: it is the
-    `aud` of every order. `var_dir` is where this process may write.
+    `aud` of every order. `var_dir` is where this process may write. `trusted_proxy` says that every request comes
+    through a proxy of ours, whose last X-Forwarded-For hop is who asks.
     """
 
     port: int
@@ -54,6 +55,7 @@ class Config:
     city_file: Path
     demo: bool
     server_secret: bytes = field(repr=False)
+    trusted_proxy: bool = False
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -85,6 +87,7 @@ class Config:
             city_file=Path(env.get("CITY_FILE", "city.toml")),
             demo=demo,
             server_secret=_server_secret(env, var_dir, demo=demo),
+            trusted_proxy=_flag(env, "TRUSTED_PROXY"),
         )
 
 

@@ -101,6 +101,7 @@ def child_environ(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
         "CITY_FILE": str(config.city_file),
         "DEMO": "1" if config.demo else "0",
         "SERVER_SECRET": config.server_secret.hex(),
+        "TRUSTED_PROXY": "1" if config.trusted_proxy else "0",
     }
 
 

@@ -166,7 +166,7 @@ def sign_in() -> Response | tuple[str, int]:
             phone=holders.phone_number(request.form.get("phone", "")),
             pin=request.form.get("pin", ""),
             device=crypto.token_hash(device),
-            address=request.remote_addr or "",
+            address=_address(),
             now=now(),
         )
     except Refusal as refusal:
@@ -240,7 +240,7 @@ def _send(phone: str, purpose: str) -> UUID:
     """Count, make (commit), then send: the message leaves after the code is in the books."""
     tries = [
         (attempts.CODE_SENT, f"{purpose}:{phone}"),
-        (attempts.CODE_SENT_BY_ADDRESS, request.remote_addr or ""),
+        (attempts.CODE_SENT_BY_ADDRESS, _address()),
     ]
     attempts.count(state().app, tries, now=now())
     secret = state().config.server_secret
@@ -249,6 +249,15 @@ def _send(phone: str, purpose: str) -> UUID:
     )
     sms.send(state().config, phone, sms.one_time_code(code, locale()), now=now())
     return id
+
+
+def _address() -> str:
+    """Return who asks, as the network knows them. A forwarded address is believed only of a proxy that is ours: without
+    one, anybody may claim to be anywhere; behind one, the whole city would else be one address.
+    """
+    if state().config.trusted_proxy:
+        return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()[:45]
+    return request.remote_addr or ""
 
 
 def _opening_id() -> UUID | None:
