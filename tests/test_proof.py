@@ -21,6 +21,7 @@ from tests.make import STATION, City, Seen, Signer
 from wallet import db, prove, transfers
 from wallet.bills import proof as bills
 from wallet.crypto import PrivateKey
+from wallet.identity import proof as identity
 from wallet.ids import HolderId
 from wallet.ledger import proof
 from wallet.run.postgres import Cluster
@@ -266,7 +267,13 @@ DEEDS: dict[str, DEED] = {
     ),
     "an entry moves to another's authority": (
         ("UPDATE ledger.entry SET authority = %(payment)s WHERE id = %(entry)s",),
-        {"entry_unnamed", "outcome_entry_missing", "bill_payment_not_as_signed", "transfer_not_as_signed"},
+        {
+            "entry_unnamed",
+            "outcome_entry_missing",
+            "bill_payment_not_as_signed",
+            "transfer_not_as_signed",
+            "entry_not_of_order",
+        },
     ),
     "an outcome is deleted": (
         ("DELETE FROM ledger.outcome WHERE authority = %(transfer)s",),
@@ -294,7 +301,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a signed order is passed off as an outside word": (
         ("UPDATE ledger.authority SET kind = 'outside_word', key_id = NULL WHERE id = %(transfer)s",),
-        {"wallet_drawn_unsigned"},
+        {"wallet_drawn_unsigned", "outside_word_by_insider"},
     ),
     "a signed order is passed off as an officer's": (
         ("UPDATE ledger.authority SET kind = 'officer_order', key_id = NULL WHERE id = %(transfer)s",),
@@ -400,11 +407,11 @@ DEEDS: dict[str, DEED] = {
                 " WHERE id = %(hoa_key)s"
             ),
         ),
-        {"key_differs", "signature_invalid"},
+        {"key_differs", "signature_invalid", "key_untold"},
     ),
     "a key is made another's": (
         ("UPDATE identity.key SET holder = %(binh_holder)s WHERE id = %(hoa_key)s",),
-        {"key_not_signers"},
+        {"key_not_signers", "key_untold"},
     ),
     "a key is deleted": (
         ("DELETE FROM identity.key WHERE id = %(hoa_key)s",),
@@ -446,7 +453,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a paid bill is cancelled": (
         ("UPDATE bills.bill SET state = 'cancelled' WHERE id = %(paid)s",),
-        {"bill_closed_and_paid"},
+        {"bill_closed_and_paid", "bill_state_untold"},
     ),
     "a cancelled bill is passed off as the one that was paid": (
         ("UPDATE ledger.entry SET settles = %(cancelled)s WHERE settles = %(paid)s",),
@@ -463,6 +470,48 @@ DEEDS: dict[str, DEED] = {
     "a line's budget code is changed": (
         ("UPDATE bills.bill_line SET tieu_muc = '9999' WHERE bill = %(due)s",),
         {"bill_line_account_differs"},
+    ),
+    "a cancelled bill is opened again": (
+        ("UPDATE bills.bill SET state = 'issued' WHERE id = %(cancelled)s",),
+        {"bill_state_untold"},
+    ),
+    # -- keys and roles
+    "a key is slipped in": (
+        (
+            (
+                "INSERT INTO identity.key (id, holder, jwk, label, device, state, enrolled_at)"
+                " SELECT 'slipped', holder, jwk, label, device, 'active', now() FROM identity.key"
+                " WHERE holder = %(hoa_holder)s LIMIT 1"
+            ),
+        ),
+        {"key_untold"},
+    ),
+    "a waiting key is let in without a word": (
+        ("UPDATE identity.key SET state = 'active' WHERE holder = %(hoa_holder)s AND state = 'pending'",),
+        {"key_state_untold"},
+    ),
+    "a key's revocation is dated back before what it signed": (
+        (
+            (
+                "INSERT INTO ledger.event (id, seq, type, subject, at, bytes) OVERRIDING SYSTEM VALUE"
+                " SELECT %(new)s, 0, 'key.revoked', k.id, now(), convert_to('{{}}', 'UTF8') FROM identity.key k"
+                " WHERE k.holder = %(hoa_holder)s AND k.state = 'active'"
+            ),
+            "UPDATE identity.key SET state = 'revoked' WHERE holder = %(hoa_holder)s AND state = 'active'",
+        ),
+        {"key_used_dead"},
+    ),
+    "a role is given in silence": (
+        ("INSERT INTO identity.role (holder, role) VALUES (%(hoa_holder)s, 'auditor')",),
+        {"role_untold"},
+    ),
+    "the bank's word turns out to be somebody else's": (
+        ("UPDATE identity.holder SET kind = 'person' WHERE kind = 'outside'",),
+        {"outside_word_by_insider"},
+    ),
+    "an order to do one thing stands for another": (
+        ("UPDATE ledger.authority SET order_kind = 'bill_payment' WHERE id = %(transfer)s",),
+        {"entry_not_of_order", "order_differs", "bill_payment_not_as_signed"},
     ),
     "a bill appears from nowhere": (
         (
@@ -489,7 +538,7 @@ def test_every_code_of_the_proof_is_provoked_by_a_deed() -> None:
     provoked = set().union(*(codes for _, codes in DEEDS.values()))
     source = Path(proof.__file__).read_text(encoding="utf-8")
     spoken = set(re.findall(r'Difference\("(\w+)"', source))
-    asked = {*proof.QUESTIONS, *bills.QUESTIONS, *transfers.QUESTIONS}
+    asked = {*proof.QUESTIONS, *identity.QUESTIONS, *bills.QUESTIONS, *transfers.QUESTIONS}
     assert len(spoken) >= 8
     assert provoked == asked | spoken
 

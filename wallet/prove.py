@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from wallet import db, transfers
 from wallet.bills import proof as bills
 from wallet.config import postgres_url
+from wallet.identity import proof as identity
 from wallet.ledger import proof
 from wallet.ledger.proof import Difference
 
@@ -20,6 +21,7 @@ from wallet.ledger.proof import Difference
 def books(connection: sa.Connection) -> Iterator[Difference]:
     """Yield every difference in the books; the connection's transaction is the snapshot that is proved."""
     yield from proof.ledger(connection)
+    yield from proof.differences(connection, identity.QUESTIONS)
     yield from proof.differences(connection, transfers.QUESTIONS)
     yield from proof.differences(connection, bills.QUESTIONS)
 

@@ -37,6 +37,13 @@ QUESTIONS: Final[dict[str, str]] = {
         JOIN bills.bill b ON b.id = x.bill LEFT JOIN ledger.account a ON a.id = x.account
         WHERE (a.code, a.holder, a.chuong, a.tieu_muc, a.dia_ban)
               IS DISTINCT FROM ('agency', b.agency, x.chuong, x.tieu_muc, x.dia_ban)""",
+    "bill_state_untold": """
+        SELECT b.id, b.state FROM bills.bill b
+        CROSS JOIN LATERAL (
+            SELECT coalesce(max(split_part(v.type, '.', 2)) FILTER (WHERE v.type IN ('bill.cancelled', 'bill.superseded')),
+                            max(split_part(v.type, '.', 2)) FILTER (WHERE v.type IN ('bill.issued', 'bill.waived'))) AS state
+            FROM ledger.event v WHERE v.subject = b.id::text) AS t
+        WHERE b.state <> t.state""",
     "bill_untold": """
         SELECT b.id, b.state FROM bills.bill b WHERE NOT EXISTS (
             SELECT 1 FROM ledger.event v WHERE v.subject = b.id::text AND v.type IN ('bill.issued', 'bill.waived'))""",

@@ -83,6 +83,10 @@ QUESTIONS: Final[dict[str, str]] = {
     "entry_unsigned": """
         SELECT e.id, a.kind FROM ledger.entry e JOIN ledger.authority a ON a.id = e.authority
         WHERE a.kind NOT IN ('signed_order', 'outside_word')""",
+    "entry_not_of_order": """
+        SELECT e.id, format('%s by an order to %s', e.kind, a.order_kind) FROM ledger.entry e
+        JOIN ledger.authority a ON a.id = e.authority
+        WHERE a.kind = 'signed_order' AND e.kind <> a.order_kind""",
     "entry_unnamed": """
         SELECT e.id, 'its authority does not name it' FROM ledger.entry e
         LEFT JOIN ledger.outcome o ON o.authority = e.authority WHERE e.id <> ALL (coalesce(o.entries, '{}'))""",
