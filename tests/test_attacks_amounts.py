@@ -17,6 +17,7 @@ from tests.attack import books, digest_of, forged, nothing_moved, refused
 from tests.databases import TestDatabase
 from tests.make import STATION, WARD, City, Seen, Signer
 from wallet import canonical, clock, db
+from wallet.canonical import Json
 from wallet.client import Reply
 from wallet.identity import sessions
 from wallet.ids import HolderId
@@ -54,16 +55,16 @@ class Door:
     order: Callable[[Town], bytes]
 
 
-def transfer(town: Town, amount: str = MARK, **more: object) -> bytes:
+def transfer(town: Town, amount: str = MARK, **more: Json) -> bytes:
     return town.hoa.order("transfer", payer=town.hoa.account, payee=town.binh.account, amount=amount, memo="", **more)
 
 
-def payment(town: Town, amount: str = MARK, **more: object) -> bytes:
+def payment(town: Town, amount: str = MARK, **more: Json) -> bytes:
     seen = {**town.bill.seen, "amount": amount}
     return town.hoa.order("bill_payment", payer=town.hoa.account, bills=[seen], **more)
 
 
-def bill(town: Town, amount: str = MARK, *, lines: int = 1, **more: object) -> bytes:
+def bill(town: Town, amount: str = MARK, *, lines: int = 1, **more: Json) -> bytes:
     own = bill_of(town.city, town.hoa, amount=amount)
     return town.officer.order("bill_issue", **{**own, "lines": own["lines"] * lines, **more})
 
@@ -76,7 +77,7 @@ def bill_of(city: City, debtor: Signer, *, agency: str = WARD, amount: str = "70
         "dossier": "000.00.32.H57-261121-0001",
         "procedure": procedure,
         "due": "2099-01-31",
-        "lines": [{"item": item, "amount": amount, "dia_ban": next(iter(city.city.areas))}],
+        "lines": [{"item": item, "amount": amount, "dia_ban": city.area(agency)}],
     }
 
 
@@ -660,8 +661,8 @@ def test_what_people_write_is_shown_and_never_run(city: City) -> None:
     """Row 25: a name, a dossier and a reason, on every page that shows them."""
     hoa, officer = city.citizen(f"Hoa {SCRIPT} ${{7*7}}", available=100_000), city.officer(WARD)
     procedure, item = open_item(city)
-    line = {"item": item, "amount": "7000", "dia_ban": next(iter(city.city.areas))}
-    given = {
+    line = {"item": item, "amount": "7000", "dia_ban": city.area(WARD)}
+    given: dict[str, Json] = {
         "debtor": {"name": hoa.name, "phone": hoa.phone},
         "dossier": IMAGE,
         "procedure": procedure,

@@ -397,7 +397,7 @@ def http(signer: Signer, path: str, kind: str, **own: str) -> Reply:
 def balance_of(city: City, signer: Signer) -> int:
     with city.engine.connect() as connection:
         question = "SELECT posted FROM ledger.balance_now WHERE account = %s"
-        return connection.exec_driver_sql(question, (UUID(signer.account),)).scalar_one()
+        return int(connection.exec_driver_sql(question, (UUID(signer.account),)).scalar_one())
 
 
 # -- every state of a bill ----------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Signatures that are missing, altered, borrowed, old or made for something else: nobody moves money with them."""
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -18,10 +19,11 @@ from tests.conftest import LiveServer, serve
 from tests.databases import TestDatabase
 from tests.make import City, Signer
 from wallet import canonical, clock, signing
-from wallet.client import ORDER_COMPONENTS, Reply
+from wallet.client import Reply
 from wallet.crypto import PrivateKey, public_key
 from wallet.ids import HolderId
-from wallet.signing import Message
+from wallet.refusal import Refusal
+from wallet.signing import ORDER_COMPONENTS, Message
 
 SEND = "/v1/transfers"
 
@@ -82,7 +84,9 @@ def orders_doors(city: City) -> list[tuple[str, str]]:
 def test_every_reading_door_asks_for_a_signature(town: City, hoa: Signer) -> None:
     """Row 46: nothing under /v1 is read by nobody."""
     assert town.app is not None
-    rules = [rule for rule in town.app.url_map.iter_rules() if rule.rule.startswith("/v1/") and "GET" in rule.methods]
+    rules = [
+        rule for rule in town.app.url_map.iter_rules() if rule.rule.startswith("/v1/") and "GET" in (rule.methods or ())
+    ]
     assert len(rules) >= 5
     for rule in rules:
         path = re.sub(r"<\w+>", str(uuid4()), rule.rule)
@@ -518,6 +522,8 @@ def test_a_key_revoked_between_signing_and_commit_moves_nothing(town: City, binh
                 time.sleep(0.01)
         sending.join(timeout=20)
         refused(replies[0], 401, "signature_key")
+        watcher.execute("UPDATE identity.key SET state = 'active' WHERE id = %s", [holder.key.public.id])
+    assert holder.send("POST", SEND, content).status == 201  # no outcome was stored, so the order may come again
 
 
 # -- windows and purposes -----------------------------------------------------------------------------------
@@ -614,7 +620,7 @@ def test_the_verifier_refuses_whatever_a_stranger_sends_it() -> None:
             '"' * 100,
             stated.replace("sig1", "💰"),
         ):
-            with pytest.raises(signing.Refusal):
+            with pytest.raises(Refusal):
                 verify(honest | {name: text + (f';keyid="{public.id}"' if name == "signature-input" else "")})
 
 
@@ -642,7 +648,8 @@ def raw(live: LiveServer, lines: list[str], body: bytes = b"") -> Reply:
     """Send exactly these lines and this body; read one reply."""
     with socket.create_connection(("127.0.0.1", live.config.port), timeout=10) as line:
         line.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-        line.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # it may have answered and gone
+            line.shutdown(socket.SHUT_WR)
         received = b""
         while chunk := line.recv(65_536):
             received += chunk
@@ -802,7 +809,7 @@ def test_a_chunked_body_is_held_to_the_same_measure(live: LiveServer, wire: City
 
     with nothing_moved(wire):
         refused(raw(live, lines, chunked(content, b" ")), 401, "content_digest")
-        reply = raw(live, lines, chunked(*[b"x" * 10_000] * 20))
+        reply = raw(live, lines, chunked(*[b"x" * 8_192] * 8, b"x"))
         refused(reply, 413, "body_too_large")
         assert raw(live, [*lines, f"Content-Length: {len(content)}"], chunked(content)).status == 400
     assert raw(live, lines, chunked(content[:50], content[50:])).status == 201

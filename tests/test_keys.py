@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from tests.attack import forged, nothing_moved, refused
 from tests.make import City, Signer
 from wallet import clock, db
+from wallet.canonical import Json
 from wallet.client import Reply
 from wallet.crypto import PrivateKey
 from wallet.identity import codes, holders, keys, roles, sessions
@@ -50,12 +52,9 @@ def another(city: City, signer: Signer) -> Signer:
     return other
 
 
-def order(
-    signer: Signer, code: str = "", *, device: str = "browser", label: str = "Máy của tôi", **own: object
-) -> bytes:
-    return signer.order(
-        "key_enrol", **{"key": dict(signer.key.public.jwk), "label": label, "device": device, "code": code} | own
-    )
+def order(signer: Signer, code: str = "", *, device: str = "browser", label: str = "Máy của tôi", **own: Json) -> bytes:
+    given: dict[str, Json] = {"key": dict(signer.key.public.jwk), "label": label, "device": device, "code": code}
+    return signer.order("key_enrol", **given | own)
 
 
 def send(city: City, signer: Signer, content: bytes, *, headers: dict[str, str] | None = None) -> Reply:
@@ -196,7 +195,7 @@ def test_of_two_first_browsers_at_once_one_is_let_in(city: City) -> None:
     """The same code from two machines at the same instant: one is active, the other waits for it."""
     hoa = newcomer(city)
     code = code_for(city, hoa)
-    replies = at_once([lambda who=who: enrol(city, who, code) for who in [another(city, hoa) for _ in range(4)]])
+    replies = at_once([partial(enrol, city, another(city, hoa), code) for _ in range(4)])
     assert sorted(reply.json()["state"] for reply in replies) == ["active", "pending", "pending", "pending"]
 
 
