@@ -837,6 +837,6 @@ def test_a_query_in_a_signed_read_counts_as_it_was_sent(live: LiveServer, wire: 
         assert request(live, "GET", target, cuc.headers("GET", signed, None), b"").status == status
 
 
-def test_the_digest_helper_spells_what_the_service_checks() -> None:
+def test_a_digest_is_spelled_as_rfc_9530_prints_it() -> None:
     """RFC 9530's own example."""
     assert digest_of(b'{"hello": "world"}') == "sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"
