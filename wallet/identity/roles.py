@@ -32,8 +32,10 @@ class Membership:
 
 
 def of(connection: sa.Connection, holder: HolderId) -> list[Membership]:
-    """Return a holder's roles."""
-    rows = connection.execute(sa.select(tables.role.c.role, tables.role.c.agency).where(tables.role.c.holder == holder))
+    """Return a holder's roles, as a citizen first."""
+    role = tables.role.c.role
+    query = sa.select(role, tables.role.c.agency).where(tables.role.c.holder == holder)
+    rows = connection.execute(query.order_by(role != Role.CITIZEN.value, role))
     return [Membership(Role(row.role), row.agency) for row in rows]
 
 
