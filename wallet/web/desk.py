@@ -10,10 +10,11 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from wallet import clock, words
+from wallet import clock, text, words
 from wallet.bills import agencies, find, issue, refusals
 from wallet.bills.find import Bill, Taking
 from wallet.city import Procedure
+from wallet.identity import holders
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.refusal import Refusal
@@ -56,6 +57,7 @@ def ask_bill() -> str:
         values |= {
             "supersedes": str(old.id),
             "debtor_name": old.debtor_name,
+            "debtor_phone": _phone_of(old),
             "dossier": old.dossier,
             "procedure": old.procedure,
             "due": old.due.isoformat(),
@@ -183,7 +185,13 @@ class _Told(Refusal):
 
 def _again(refusal: Refusal, amounts: dict[str, str]) -> tuple[str, int]:
     """Show the form again, with a fresh order id: the refused one has its outcome."""
-    moved = {"debtor": "debtor_phone", "phone": "debtor_phone", "supersedes": None, "dia_ban": "area"}
+    moved = {
+        "debtor": "debtor_name" if isinstance(refusal, text.BadText) else "debtor_phone",
+        "phone": "debtor_phone",
+        "expires_on": "expires",
+        "supersedes": None,
+        "dia_ban": "area",
+    }
     refusal.param = moved.get(refusal.param or "", refusal.param)
     values = request.form.to_dict() | {"order_id": new_order_id(), "amounts": amounts}
     told = words.refusal(refusal.code, locale())
@@ -208,7 +216,8 @@ def _issue_page() -> dict[str, Any]:
     with state().app.connect() as connection:
         code = agencies.code_of(connection, _agency())
     procedures = [_procedure(one) for one in city.procedures_of(code)]
-    areas = [{"code": area.code, "name": area.name} for area in city.areas.values()]
+    own = city.agencies[code].area  # an agency of one ward books nothing under another, so it is offered no other
+    areas = [{"code": area.code, "name": area.name} for area in city.areas.values() if own in (None, area.code)]
     return {"procedures": procedures, "areas": areas}
 
 
@@ -270,6 +279,13 @@ def _bill_page(one: Bill, **told: Any) -> str:
         order_id=new_order_id(),
         **context,
     )
+
+
+def _phone_of(bill: Bill) -> str:
+    """Return the phone that the agency itself gave for a bill's debtor."""
+    with state().app.connect() as connection:
+        person = holders.by_id(connection, bill.debtor) if bill.debtor else None
+    return (person.phone if person else None) or ""
 
 
 def _own_area() -> str | None:
