@@ -10,7 +10,6 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -28,6 +27,7 @@ AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-
 SIZES = {"360×640": (360, 640), "390×844": (390, 844), "1280×800": (1280, 800)}
 PAGE_BYTES_MAX = 150_000
 TARGET_PX = 48
+REASON = "Lập nhầm hồ sơ"
 
 # Wider than the window, although nothing in it scrolls by itself: what sticks out is named.
 OVERFLOW = """() => {
@@ -197,7 +197,7 @@ def furnish(house: House) -> Furnished:
     }
     city.bill(debtor=hoa, amounts=[30_000], supersedes=bills["superseded"].id)
     cancelled = bills["cancelled"].id
-    people["officer"].act(f"/v1/bills/{cancelled}/cancel", "bill_cancel", bill=str(cancelled), reason="Lập nhầm hồ sơ")
+    people["officer"].act(f"/v1/bills/{cancelled}/cancel", "bill_cancel", bill=str(cancelled), reason=REASON)
     payment = [bills["paid"].seen, bills["other"].seen]
     paid = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=payment)
     assert paid.status == 201, paid.body
@@ -335,7 +335,7 @@ def test_a_page_in_english_has_no_vietnamese_of_our_own(visit: Visit, furnished:
     city, words = furnished.house.city.city, visit.words
     written = [one.name for table in (city.agencies, city.procedures, city.areas) for one in table.values()]
     people = [one.name for one in furnished.people.values()]
-    for name in sorted([*written, *people, "Tràng Tiền", "Máy của tôi", "đồng"], key=len, reverse=True):
+    for name in sorted([*written, *people, "Tràng Tiền", "Máy của tôi", REASON, "đồng"], key=len, reverse=True):
         words = words.replace(name, "")
     assert VIETNAMESE.findall(words) == []
     assert len(words.split()) > 20
@@ -433,4 +433,4 @@ def test_no_page_needs_a_script_or_style_inside_itself(furnished: Furnished) -> 
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", html), name
         for script in re.findall(r"<script[^>]*>", html):
             assert "src=" in script or 'type="application/json"' in script, (name, script)
-        assert urlsplit(furnished.house.origin).hostname in html, name
+        assert furnished.house.origin in html, name
