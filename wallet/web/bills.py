@@ -67,7 +67,7 @@ class BillOrderSchema(OrderSchema):
     procedure = fields.String(required=True)
     lines = fields.List(fields.Nested(BillLineSchema), required=True, validate=validate.Length(1, issue.LINES_MAX))
     due = DayField(required=True)
-    expires_on = DayField(load_default=None, metadata={"description": "Last day it can be paid; empty: always."})
+    expires_on = DayField(load_default="", metadata={"description": "Last day it can be paid; empty: always."})
     supersedes = fields.String(load_default="")
 
     def make(self, id: OrderId, own: Mapping[str, Any]) -> BillOrder:
@@ -82,7 +82,7 @@ class BillOrderSchema(OrderSchema):
             dossier=text.plain(own["dossier"], chars_max=issue.DOSSIER_CHARS_MAX, param="dossier"),
             procedure=own["procedure"],
             due=own["due"],
-            expires=own["expires_on"],
+            expires=own["expires_on"] or None,
             supersedes=BillId(supersedes) if supersedes else None,
             lines=tuple(LineOrder(**line) for line in own["lines"]),
         )

@@ -134,7 +134,8 @@ class DayField(fields.String):
     """A calendar day of the city: 2026-11-21. Empty reads as none where it may be left out."""
 
     def __init__(self, **kwargs: Any) -> None:
-        kwargs["metadata"] = {"format": "date"}
+        form = {"pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$"} if "load_default" in kwargs else {"format": "date"}
+        kwargs["metadata"] = form | kwargs.pop("metadata", {})
         super().__init__(**kwargs)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
@@ -147,7 +148,7 @@ class DayField(fields.String):
             raise ValidationError("not a day: yyyy-mm-dd") from fault
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
-        return "" if value is None else value.isoformat()
+        return value.isoformat() if value else ""
 
 
 class CountField(fields.String):
