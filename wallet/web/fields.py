@@ -148,7 +148,7 @@ class DayField(fields.String):
             raise ValidationError("not a day: yyyy-mm-dd") from fault
 
     def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
-        return value.isoformat() if value else ""
+        return value.isoformat() if value else value
 
 
 class CountField(fields.String):
