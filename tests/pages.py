@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import argon2
 import werkzeug.serving
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.test import TestResponse
@@ -24,7 +25,7 @@ from werkzeug.test import TestResponse
 from tests import databases
 from tests.conftest import serve
 from tests.make import City, Signer
-from wallet import clock, db
+from wallet import clock, crypto, db
 from wallet.client import Client
 from wallet.crypto import PrivateKey
 from wallet.identity import codes, holders, keys, sessions
@@ -190,6 +191,21 @@ def house_here(city: City, browser: Browser, port: int) -> Iterator[House]:
 class _Quiet(werkzeug.serving.WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
         pass
+
+
+REAL_HASHER = crypto._pins
+
+
+@contextlib.contextmanager
+def quick_hashes() -> Iterator[None]:
+    """Hash PINs in this process without the 64 MiB and 50 ms that they cost on purpose; the running services do not."""
+    crypto.nobodys_pin.cache_clear()
+    crypto._pins = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    try:
+        yield
+    finally:
+        crypto._pins = REAL_HASHER
+        crypto.nobodys_pin.cache_clear()
 
 
 class MovedClock:

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,12 +13,20 @@ from werkzeug.test import TestResponse
 
 from tests import pages
 from tests.conftest import free_port
+from tests.databases import TestDatabase
 from tests.make import STATION, WARD, City, Signer
 from tests.pages import Visitor, error_at, value_of, words_of
 from wallet import clock, ids
 from wallet.bills import find
 from wallet.city import Procedure
 from wallet.web.desk import plain_cell
+
+
+@pytest.fixture(scope="module")
+def city(database: TestDatabase) -> Iterator[City]:
+    """One application for this module: making it takes longer than most tests here."""
+    with City(database) as made:
+        yield made
 
 
 @pytest.fixture

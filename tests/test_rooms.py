@@ -1,6 +1,7 @@
 """The audit room and the operations room: the trial balance, the events, and recovery of somebody who lost all devices."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,6 +9,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests import pages
+from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.pages import Visitor, error_at, value_of, words_of
 from wallet import crypto, lookup
@@ -16,6 +18,13 @@ from wallet.ids import HolderId
 from wallet.web import gate
 
 RIGHT = "284619"
+
+
+@pytest.fixture(scope="module")
+def city(database: TestDatabase) -> Iterator[City]:
+    """One application for this module: making it takes longer than most tests here."""
+    with City(database) as made, pages.quick_hashes():
+        yield made
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -10,6 +11,7 @@ import pytest
 from werkzeug.routing import Rule
 
 from tests import pages
+from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.pages import Visitor, error_at, words_of
 from wallet import clock, crypto
@@ -19,6 +21,13 @@ from wallet.identity.roles import Role
 
 RIGHT = "284619"
 WRONG = "518273"
+
+
+@pytest.fixture(scope="module")
+def city(database: TestDatabase) -> Iterator[City]:
+    """One application for this module: making it takes longer than most tests here."""
+    with City(database) as made, pages.quick_hashes():
+        yield made
 
 
 @pytest.fixture
@@ -200,6 +209,11 @@ def test_a_pin_that_anybody_would_try_first_is_refused(pin: str) -> None:
 @pytest.mark.parametrize("pin", ["284619", "907153", "482915", "739402", "108399"])
 def test_a_pin_that_is_hard_to_guess_is_taken(pin: str) -> None:
     assert pins.acceptable(pin, phone="0912345678") == pin
+
+
+def test_a_pin_is_hashed_slowly_on_purpose() -> None:
+    """RFC 9106's second choice: argon2id with 64 MiB. The other tests here use less."""
+    assert pages.REAL_HASHER.hash(RIGHT).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_no_pin_ever_stands_in_a_page_an_address_or_a_log(
