@@ -25,7 +25,7 @@ run: $(VENV)/run.stamp ## Run the city on http://localhost:8000 (PORT and DATABA
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run every test, browser tests included (ARGS="-k name" narrows it)
 	@$(BIN)/python -m tests.chromium
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Check style, types and floors (ruff, mypy, import-linter)

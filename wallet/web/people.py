@@ -2,10 +2,12 @@
 
 import json
 import secrets
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, g, redirect, render_template, request
+from flask import Blueprint, g, make_response, redirect, render_template, request
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from wallet import crypto, db, ids, recovery, text, words
@@ -170,7 +172,10 @@ def sign_in() -> Response | tuple[str, int]:
             now=now(),
         )
     except Refusal as refusal:
-        return form("sign_in.html", refusal, **_sign_in_page())
+        refused = make_response(form("sign_in.html", refusal, **_sign_in_page()))
+        # The next try from here counts against this browser first, and not against everybody's.
+        set_cookie(refused, DEVICE_COOKIE, device, seconds=DEVICE_S)
+        return refused
 
     def work(unit: Any) -> tuple[str, Role]:
         token = sessions.open(unit, holder, now=now())
@@ -213,6 +218,9 @@ def choose_language() -> Response:
 def form(template: str, refusal: Refusal, **context: Any) -> tuple[str, int]:
     """Show a form again with what was typed and what is wrong with it: at the field where it is one's, else on top."""
     told = words.refusal(refusal.code, locale())
+    if "retry_after_s" in refusal.facts:
+        minutes = -(-int(refusal.facts["retry_after_s"]) // 60)
+        told = replace(told, next=_("Xin đợi %(minutes)s phút rồi thử lại.", minutes=minutes))
     sentence = f"{told.title} {told.next}"
     values = {name: value for name, value in request.form.items() if "pin" not in name}
     named = refusal.param in request.form
