@@ -247,13 +247,13 @@ def test_a_bill_is_found_by_name_without_accents_and_by_its_own_code(city: City,
         ), typed
 
 
-@pytest.mark.parametrize("typed", ["", "   ", "%", "_", "'", "\\", "\x00", "đ" * 300, "<script>alert(1)</script>"])
+@pytest.mark.parametrize("typed", ["", "   ", "%", "_", "'", "\\", "\x00", "đ" * 300, "<script>nonsense(77)</script>"])
 def test_a_search_for_nonsense_finds_nothing_and_breaks_nothing(officer: Visitor, hoa: Signer, typed: str) -> None:
     issued(officer.post("/quay/lap", filled(officer, hoa)))
     reply = officer.client.get("/quay", query_string={"q": typed}, base_url=officer.origin)
     assert reply.status_code == 200
     assert "/quay/khoan/" not in reply.text
-    assert "<script>alert" not in reply.text
+    assert "<script>nonsense" not in reply.text
 
 
 def test_what_the_page_asks_for_while_one_types_is_the_table_alone(officer: Visitor, hoa: Signer) -> None:

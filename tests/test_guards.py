@@ -1,5 +1,6 @@
 """What a review found, held for good: errands, recovery, plans that draw on strangers, forms sent twice, whole sums."""
 
+import contextlib
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -11,7 +12,7 @@ from tests.make import City, Signer
 from tests.pages import MovedClock, Visitor, code_in, error_at, value_of, words_of
 from wallet import canonical, clock, db, ids, ledger
 from wallet.events import Event
-from wallet.identity import holders, keys
+from wallet.identity import attempts, holders, keys
 from wallet.identity.roles import Role
 from wallet.ids import AccountId, EntryId, HolderId, OrderId
 from wallet.ledger import Claim, Entry, Evidence, Plan, Posting, chart
@@ -98,15 +99,17 @@ def test_recovery_revokes_also_what_calls_itself_a_machine(town: City) -> None:
 # -- the ledger refuses what no verb would plan ----------------------------------------------------------------------------
 
 
-def executed(town: City, signer: HolderId, kind: str, plan: Plan, *, key: str | None = None) -> None:
+def executed(
+    town: City, signer: HolderId, kind: str, plan: Plan, *, key: str | None = None, order_kind: str = "transfer"
+) -> None:
     """Claim and execute as a broken web process could."""
     id = OrderId(uuid4())
     evidence = Evidence(
         kind=kind,  # type: ignore[arg-type]
         signer=signer,
         order_id=id,
-        order_kind="forged",
-        content=canonical.dumps({"id": str(id), "kind": "forged", "signer": str(signer)}),
+        order_kind=order_kind,
+        content=canonical.dumps({"id": str(id), "kind": order_kind, "signer": str(signer)}),
         key_id=key,
     )
 
@@ -141,6 +144,36 @@ def test_money_leaves_a_wallet_only_by_its_holders_signed_order(town: City) -> N
         executed(town, holder_of(hoa), "session_order", theft)
     assert "only a signed order" in str(by_session.value)
     assert town.available(hoa) == 50_000
+
+
+def test_an_order_to_do_one_thing_pays_for_nothing_else(town: City) -> None:
+    """An honest look-up, signed, is no authority to empty its signer's wallet."""
+    hoa, thief = town.citizen(available=50_000), town.citizen()
+    theft = drawn(hoa.account, thief.account, 50_000)
+    with pytest.raises(sa.exc.DBAPIError) as refused:
+        executed(town, holder_of(hoa), "signed_order", theft, key=hoa.key.public.id, order_kind="bill_lookup")
+    assert "moves no money" in str(refused.value)
+    assert town.available(hoa) == 50_000
+
+
+def test_nobody_mints_money_by_a_transfer_of_their_own(town: City) -> None:
+    """A transfer draws on its signer's wallet, and on no house or agency account."""
+    thief = town.citizen()
+    minted = drawn(str(town.house(chart.BANK_GUARANTEE)), thief.account, 777_000)
+    with pytest.raises(sa.exc.DBAPIError) as refused:
+        executed(town, holder_of(thief), "signed_order", minted, key=thief.key.public.id)
+    assert "only by its holder's signed order" in str(refused.value)
+    assert town.available(thief) == 0
+
+
+def test_one_refused_address_does_not_use_up_everybodys_tries(town: City) -> None:
+    """Row 70: counting stops at the first bucket that is over."""
+    narrow = attempts.Limit("narrow", 2, timedelta(minutes=1))
+    broad = attempts.Limit("broad", 5, timedelta(minutes=1))
+    for _ in range(20):
+        with contextlib.suppress(attempts.TooMany):
+            attempts.count(town.engine, [(narrow, "here"), (broad, "all")], now=clock.now())
+    attempts.count(town.engine, [(narrow, "there"), (broad, "all")], now=clock.now())
 
 
 def test_an_outside_partys_word_is_an_outside_partys(town: City) -> None:

@@ -212,11 +212,10 @@ def test_keys_that_wait_are_limited(city: City) -> None:
     assert [enrol(city, one).json()["state"] for one in waiting] == ["pending"] * keys.PENDING_MAX
     more = another(city, hoa)
     content = order(more)
-    with nothing_moved(city, outcomes=1):
+    with nothing_moved(city):
         refused(send(city, more, content), 409, "key_too_many_pending")
     assert approve(hoa, waiting[0].key.public.id).status == 201
-    refused(send(city, more, content), 409, "key_too_many_pending")
-    assert enrol(city, more).json()["state"] == "pending"
+    assert send(city, more, content).json()["state"] == "pending", "what was refused kept nothing and may come again"
 
 
 # -- whose key ----------------------------------------------------------------------------------------------
@@ -237,11 +236,11 @@ def test_a_key_is_enrolled_once_in_its_life(city: City) -> None:
     hoa, binh = newcomer(city), newcomer(city, "Trần Văn Bình")
     assert enrol(city, hoa, code_for(city, hoa)).status == 201
     binh.key = hoa.key
-    with nothing_moved(city, outcomes=2):
+    with nothing_moved(city):
         refused(enrol(city, hoa), 409, "key_enrolled")
         refused(enrol(city, binh, code_for(city, binh)), 409, "key_enrolled")
     assert revoke(hoa, hoa.key.public.id).status == 200
-    with nothing_moved(city, outcomes=1):
+    with nothing_moved(city):
         refused(enrol(city, hoa), 409, "key_enrolled")
 
 

@@ -301,11 +301,11 @@ DEEDS: dict[str, DEED] = {
     ),
     "a signed order is passed off as an outside word": (
         ("UPDATE ledger.authority SET kind = 'outside_word', key_id = NULL WHERE id = %(transfer)s",),
-        {"wallet_drawn_unsigned", "outside_word_by_insider"},
+        {"drawn_unsigned", "outside_word_by_insider"},
     ),
     "a signed order is passed off as an officer's": (
         ("UPDATE ledger.authority SET kind = 'officer_order', key_id = NULL WHERE id = %(transfer)s",),
-        {"wallet_drawn_unsigned", "entry_unsigned"},
+        {"drawn_unsigned", "entry_unsigned"},
     ),
     # -- events
     "an event is deleted": (

@@ -184,16 +184,22 @@ def main(arguments: list[str]) -> int:
     send.add_argument("file", type=Path)
     does.add_parser("key", help="print whose key signs")
     chosen = parser.parse_args(arguments)
-    me = Client.of_demo(chosen.demo, name=chosen.name)
+    try:
+        me = Client.of_demo(chosen.demo, name=chosen.name)
+        content = chosen.file.read_bytes() if chosen.does == "send" else b""
+    except (OSError, LookupError) as fault:
+        print(fault, file=sys.stderr)
+        return 2
     if chosen.does == "key":
         print(me.key.public.id)
         return 0
     try:
-        reply = me.get(chosen.path) if chosen.does == "get" else me.insist(chosen.path, chosen.file.read_bytes())
+        reply = me.get(chosen.path) if chosen.does == "get" else me.insist(chosen.path, content)
     except (NoAnswer, OSError) as fault:
         print(f"no answer: {fault}", file=sys.stderr)
         return 2
-    print(f"HTTP {reply.status}", file=sys.stderr)
+    replayed = ", answered before: these are the stored bytes" if "idempotent-replayed" in reply.headers else ""
+    print(f"HTTP {reply.status}{replayed}", file=sys.stderr)
     sys.stdout.write(reply.body.decode() + "\n")
     return 0 if reply.status < 400 else 1
 

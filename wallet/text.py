@@ -10,6 +10,8 @@ NAME_CHARS_MAX: Final = 100
 _SPACE = re.compile(r"\s+")
 _FORBIDDEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of control, format (bidi included), surrogate, private and unassigned characters."""
+_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that are drawn as nothing."""
 
 
 class BadText(Refusal):
@@ -26,7 +28,7 @@ def plain(text: str, *, chars_max: int, param: str, empty: bool = False) -> str:
     Raises:
         BadText: empty (unless allowed), longer than `chars_max`, or with control, format or bidi characters.
     """
-    if any(unicodedata.category(char) in _FORBIDDEN for char in text):
+    if any(unicodedata.category(char) in _FORBIDDEN or char in _BLANK for char in text):
         raise BadText(param=param)
     spelled = _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
     if len(spelled) > chars_max or not (spelled or empty):

@@ -170,8 +170,8 @@ def count_lookup(database: sa.Engine, holder: HolderId, code: str, *, now: datet
     spelled = bill_code(code)
     tries = [
         (attempts.LOOKUP_BY_BILL, f"{holder}:{spelled}"),
-        (attempts.LOOKUP_OF_BILL, spelled),
         (attempts.LOOKUP_BY_HOLDER, str(holder)),
+        (attempts.LOOKUP_OF_BILL, spelled),
     ]
     attempts.count(database, tries, now=now)
 

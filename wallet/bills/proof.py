@@ -42,11 +42,12 @@ QUESTIONS: Final[dict[str, str]] = {
         CROSS JOIN LATERAL (
             SELECT coalesce(max(split_part(v.type, '.', 2)) FILTER (WHERE v.type IN ('bill.cancelled', 'bill.superseded')),
                             max(split_part(v.type, '.', 2)) FILTER (WHERE v.type IN ('bill.issued', 'bill.waived'))) AS state
-            FROM ledger.event v WHERE v.subject = b.id::text) AS t
+            FROM ledger.event v WHERE v.subject = b.id::text AND v.authority IS NOT NULL) AS t
         WHERE b.state <> t.state""",
     "bill_untold": """
         SELECT b.id, b.state FROM bills.bill b WHERE NOT EXISTS (
-            SELECT 1 FROM ledger.event v WHERE v.subject = b.id::text AND v.type IN ('bill.issued', 'bill.waived'))""",
+            SELECT 1 FROM ledger.event v
+            WHERE v.subject = b.id::text AND v.type IN ('bill.issued', 'bill.waived') AND v.authority IS NOT NULL)""",
     "bill_event_differs": """
         SELECT b.id, v.type FROM bills.bill b
         JOIN ledger.event v ON v.subject = b.id::text AND v.type IN ('bill.issued', 'bill.waived')

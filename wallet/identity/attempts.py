@@ -40,6 +40,10 @@ PIN_BY_ALL: Final = Limit("pin-all", 3000, timedelta(minutes=15))
 CODE_SENT: Final = Limit("code-sent", 5, timedelta(hours=1))
 """One-time codes sent to one phone number."""
 CODE_SENT_BY_ADDRESS: Final = Limit("code-sent-address", 40, timedelta(hours=1))
+KEYS_OFFERED: Final = Limit("keys-offered", 20, timedelta(hours=1))
+"""Enrolments in one holder's name."""
+DEVICE_TOLD: Final = Limit("device-told", 5, timedelta(hours=1))
+"""Messages to one phone that tell of a new device."""
 CODE_TRIED: Final = Limit("code-tried", 5, timedelta(minutes=10))
 LOOKUP_BY_BILL: Final = Limit("lookup-bill", 5, timedelta(hours=1))
 """Guesses at the debtor's detail of one bill by one holder: 10,000 possibilities, five an hour."""
@@ -51,25 +55,29 @@ LOOKUP_BY_HOLDER: Final = Limit("lookup-holder", 20, timedelta(hours=1))
 def count(database: sa.Engine, tries: list[tuple[Limit, str]], *, now: datetime) -> None:
     """Count one try against each bucket, committed before anything is checked.
 
+    Args:
+        database: the application's engine.
+        tries: the buckets from the narrowest to the broadest. Counting stops at the first that is over, so that one
+            address or one holder who is refused anyhow cannot fill the buckets of everybody else.
+        now: the door's clock.
+
     Raises:
         TooMany: a bucket is over; it names the seconds until it opens again.
     """
 
-    def work(unit: sa.Connection) -> list[Limit]:
-        over = []
-        # In bucket order, so that two tries at once lock alike.
-        for limit, subject in sorted(tries, key=lambda one: f"{one[0].name}:{one[1]}"):
+    def work(unit: sa.Connection) -> Limit | None:
+        for limit, subject in tries:
             assert len(subject) <= SUBJECT_CHARS_MAX, "who counts bounds what is typed"
             counted = unit.exec_driver_sql(
                 "SELECT identity.count_attempt(%s, %s, %s)", (f"{limit.name}:{subject}", now, limit.window)
             ).scalar_one()
             if counted > limit.tries:
-                over.append(limit)
-        return over
+                return limit
+        return None
 
     over = db.unit(database, work)
-    if over:
-        raise TooMany(retry_after_s=str(int(max(limit.window for limit in over).total_seconds())))
+    if over is not None:
+        raise TooMany(retry_after_s=str(int(over.window.total_seconds())))
 
 
 def forget(unit: sa.Connection, limit: Limit, subject: str) -> None:

@@ -43,6 +43,7 @@ class Enrolled(Refusal):
 
     code = "key_enrolled"
     status = 409
+    stored = False
 
 
 class TooManyPending(Refusal):
@@ -50,6 +51,7 @@ class TooManyPending(Refusal):
 
     code = "key_too_many_pending"
     status = 409
+    stored = False
 
 
 class NotPending(Refusal):

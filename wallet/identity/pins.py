@@ -117,10 +117,9 @@ def check(database: sa.Engine, *, phone: str, pin: str, device: bytes, address: 
     tries = [
         (attempts.PIN_BY_DEVICE, f"{subject}:{device.hex()}"),
         (attempts.PIN_BY_ADDRESS, address),
-        (attempts.PIN_BY_ALL, ""),
     ]
     if not known:
-        tries.append((attempts.PIN_BY_STRANGERS, subject))
+        tries += [(attempts.PIN_BY_STRANGERS, subject), (attempts.PIN_BY_ALL, "")]
     attempts.count(database, tries, now=now)
     matches = crypto.pin_matches(hashed or crypto.nobodys_pin(), pin)
     if person is None or hashed is None or not matches:

@@ -5,7 +5,7 @@ from typing import Final
 QUESTIONS: Final[dict[str, str]] = {
     "key_untold": """
         SELECT k.id, format('%s of %s', k.device, k.holder) FROM identity.key k WHERE NOT EXISTS (
-            SELECT 1 FROM ledger.event v WHERE v.subject = k.id AND v.type = 'key.enrolled'
+            SELECT 1 FROM ledger.event v WHERE v.subject = k.id AND v.type = 'key.enrolled' AND v.authority IS NOT NULL
               AND convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,holder}' = k.holder::text
               AND convert_from(v.bytes, 'UTF8')::jsonb #> '{data,jwk}' = k.jwk::jsonb)""",
     "key_state_untold": """

@@ -75,11 +75,13 @@ DECLARE
     stranger uuid;
     order_kind text;
     order_signer uuid;
+    ordered text;
     swollen uuid;
     folded_accounts uuid[];
     folded_sums bigint[];
 BEGIN
-    SELECT a.kind, a.signer INTO STRICT order_kind, order_signer FROM ledger.authority a WHERE a.id = p_authority;
+    SELECT a.kind, a.signer, a.order_kind INTO STRICT order_kind, order_signer, ordered
+    FROM ledger.authority a WHERE a.id = p_authority;
     IF EXISTS (SELECT 1 FROM (SELECT x.entry FROM jsonb_to_recordset(p_plan -> 'postings') AS x (entry uuid)
                               UNION ALL
                               SELECT x.entry FROM jsonb_to_recordset(p_plan -> 'events') AS x (entry uuid)) AS named
@@ -91,18 +93,25 @@ BEGIN
         IF order_kind NOT IN ('signed_order', 'outside_word') THEN
             RAISE EXCEPTION 'only a signed order or an outside party''s word moves money, not a %', order_kind;
         END IF;
+        IF order_kind = 'signed_order'
+           AND (ordered NOT IN ('transfer', 'bill_payment')
+                OR EXISTS (SELECT 1 FROM jsonb_to_recordset(p_plan -> 'entries') AS x (kind text) WHERE x.kind <> ordered)) THEN
+            RAISE EXCEPTION 'an order to % moves no money of that kind', ordered;
+        END IF;
         IF jsonb_array_length(p_plan -> 'postings') > 256 THEN
             RAISE EXCEPTION 'a plan has at most 256 postings';
         END IF;
         WITH effect AS (
             SELECT s.id, sum(CASE WHEN (s.side = a.normal) THEN s.amount ELSE -s.amount END)::bigint AS net,
                    a.floor, a.status, abs(b.posted) AS magnitude,
-                   a.code = 'wallet' AND (order_kind <> 'signed_order' OR a.holder <> order_signer) AS not_theirs
+                   bool_or(s.side = 'debit'
+                           AND CASE order_kind WHEN 'signed_order' THEN a.code <> 'wallet' OR a.holder <> order_signer
+                                               ELSE a.code NOT LIKE 'bank.%' END) AS not_theirs
             FROM jsonb_to_recordset(p_plan -> 'postings') AS p (debit uuid, credit uuid, amount bigint)
             CROSS JOIN LATERAL (VALUES (p.debit, 'debit', p.amount), (p.credit, 'credit', p.amount)) AS s (id, side, amount)
             LEFT JOIN ledger.account a ON a.id = s.id
             LEFT JOIN ledger.balance b ON b.account = s.id
-            GROUP BY s.id, a.floor, a.status, b.posted, a.code, a.holder
+            GROUP BY s.id, a.floor, a.status, b.posted
         )
         SELECT count(*) FILTER (WHERE effect.status IS NULL),
                array_agg(id ORDER BY id) FILTER (WHERE floor IS NOT NULL AND net < 0),
@@ -111,14 +120,14 @@ BEGIN
                array_agg(net) FILTER (WHERE (floor IS NULL OR net > 0) AND net <> 0),
                min(CASE WHEN effect.status <> 'open' THEN id::text END)::uuid,
                min(CASE WHEN magnitude + abs(net) > 4000000000000000000 THEN id::text END)::uuid,
-               min(CASE WHEN not_theirs AND net < 0 THEN id::text END)::uuid
+               min(CASE WHEN not_theirs THEN id::text END)::uuid
         INTO touched, drawn, drawn_net, given, given_net, account, swollen, stranger
         FROM effect;
         IF touched > 0 THEN
             RAISE EXCEPTION 'a posting names an account that does not exist';
         END IF;
         IF stranger IS NOT NULL THEN
-            RAISE EXCEPTION 'money leaves wallet % only by its holder''s signed order', stranger;
+            RAISE EXCEPTION 'money leaves % only by its holder''s signed order, and comes in only from a bank', stranger;
         END IF;
         IF account IS NOT NULL THEN
             refusal := 'not_open';

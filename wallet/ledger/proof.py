@@ -86,7 +86,7 @@ QUESTIONS: Final[dict[str, str]] = {
     "entry_not_of_order": """
         SELECT e.id, format('%s by an order to %s', e.kind, a.order_kind) FROM ledger.entry e
         JOIN ledger.authority a ON a.id = e.authority
-        WHERE a.kind = 'signed_order' AND e.kind <> a.order_kind""",
+        WHERE a.kind = 'signed_order' AND (e.kind <> a.order_kind OR e.kind NOT IN ('transfer', 'bill_payment'))""",
     "entry_unnamed": """
         SELECT e.id, 'its authority does not name it' FROM ledger.entry e
         LEFT JOIN ledger.outcome o ON o.authority = e.authority WHERE e.id <> ALL (coalesce(o.entries, '{}'))""",
@@ -128,11 +128,12 @@ QUESTIONS: Final[dict[str, str]] = {
                OR convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,order,digest}' IS DISTINCT FROM encode(a.digest, 'hex')
                OR v.actor IS DISTINCT FROM a.signer)""",
     # What was asked is what was kept, and nobody's money goes without their asking.
-    "wallet_drawn_unsigned": """
-        SELECT e.id, format('wallet %s, drawn by %s of %s', d.id, a.kind, a.signer) FROM ledger.posting p
-        JOIN ledger.account d ON d.id = p.debit AND d.code = 'wallet'
+    "drawn_unsigned": """
+        SELECT e.id, format('%s %s, drawn by %s of %s', d.code, d.id, a.kind, a.signer) FROM ledger.posting p
+        JOIN ledger.account d ON d.id = p.debit
         JOIN ledger.entry e ON e.id = p.entry JOIN ledger.authority a ON a.id = e.authority
-        WHERE a.kind <> 'signed_order' OR a.signer IS DISTINCT FROM d.holder""",
+        WHERE CASE a.kind WHEN 'signed_order' THEN d.code <> 'wallet' OR d.holder IS DISTINCT FROM a.signer
+                          ELSE d.code NOT LIKE 'bank.%' END""",
     "digest_differs": """
         SELECT a.id, a.order_kind FROM ledger.authority a JOIN person.order_content c ON c.authority = a.id
         WHERE sha256(c.salt || c.bytes) <> a.digest""",

@@ -63,6 +63,7 @@ def create(config: Config) -> Flask:
         MAX_FORM_PARTS=200,
         TRAP_HTTP_EXCEPTIONS=False,
     )
+    app.url_map.merge_slashes = False  # a redirect would name the Host that the caller made up
     app.extensions["wallet"] = State(
         config=config,
         app=db.engine(config.database_url, name="web"),

@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+from collections.abc import Mapping
 from datetime import date
 from functools import partial
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from wallet import clock, text, words
@@ -95,6 +97,10 @@ def issue_bill() -> Response | tuple[str, int]:
             if amount.strip()
         ],
     }
+    missing = _missing(given, has_lines=bool(document["lines"]))
+    if missing:
+        page = _form_again(given.to_dict() | {"order_id": new_order_id(), "amounts": amounts}, missing)
+        return page, fields.Invalid.status
     try:
         verb = partial(issue.issue, city=state().city)
         outcome = session_acts(BillOrderSchema, document, verb, IssuedSchema, signer=signed_in(), id=OrderId(id))
@@ -204,6 +210,25 @@ def _again(refusal: Refusal, amounts: dict[str, str]) -> tuple[str, int]:
         **_issue_page(),
     )
     return page, refusal.status
+
+
+def _missing(given: Mapping[str, str], *, has_lines: bool) -> dict[str, str]:
+    """Say of every field that was left empty what to put there; the rest is judged when the order is read."""
+    asked = {
+        "procedure": _("Xin chọn thủ tục."),
+        "debtor_name": _("Xin nhập họ tên người phải nộp."),
+        "debtor_phone": _("Xin nhập số điện thoại người phải nộp."),
+        "dossier": _("Xin nhập mã hồ sơ."),
+        "due": _("Xin chọn hạn nộp."),
+    }
+    missing = {name: text for name, text in asked.items() if not given.get(name, "").strip()}
+    if not has_lines and "procedure" not in missing:
+        missing["lines"] = _("Xin nhập số tiền của ít nhất một dòng.")
+    return missing
+
+
+def _form_again(values: dict[str, Any], errors: dict[str, str]) -> str:
+    return render_template("desk_issue.html", values=values, errors=errors, problem=None, **_issue_page())
 
 
 def _typed(amount: str) -> str:

@@ -1,6 +1,7 @@
 """POST /v1/keys, POST /v1/keys/{id}/approvals, DELETE /v1/keys/{id}."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,7 @@ class KeyEnrolSchema(OrderSchema):
     device = fields.String(required=True, validate=validate.OneOf(["browser", "machine"]))
     code = fields.String(
         load_default="",
+        validate=validate.Length(max=10),
         metadata={"description": "The one-time code of a first browser; empty: an active key shall approve."},
     )
 
@@ -107,6 +109,7 @@ def enrol() -> Response:
 
     def check(order: EnrolOrder, signer: HolderId) -> None:
         enrolled.append(order)
+        attempts.count(state().app, [(attempts.KEYS_OFFERED, str(signer))], now=now())
         if order.device == "browser":
             # A browser enrols from a page of its holder's; a stranger could else spend their tries and their places.
             with state().app.begin() as unit:
@@ -137,7 +140,7 @@ def approve(key: str) -> Response:
 def revoke(key: str) -> Response:
     """Revoke a key, signed by any active one of the same holder, itself included."""
     response = act(KeyRevokeSchema, keys.revoke, KeySchema, status=200, check=partial(_same, key))
-    if response.status_code == 200:
+    if response.status_code == 200 and "Idempotent-Replayed" not in response.headers:
         # Whoever held the revoked device may be signed in on it: only the page that revoked stays open.
         token = request.cookies.get(cookie(SESSION_COOKIE), "")
         db.unit(state().app, lambda unit: sessions.close_others_of_key(unit, key, token))
@@ -154,5 +157,8 @@ def _notify(order: EnrolOrder) -> None:
     with state().app.connect() as connection:
         key = keys.by_id(connection, order.key.id)
         person = holders.by_id(connection, key.holder) if key else None
-    if person and person.phone:
+    if person is None or person.phone is None:
+        return
+    with suppress(attempts.TooMany, sms.NoProvider):  # the enrolment is done; its message may fail
+        attempts.count(state().app, [(attempts.DEVICE_TOLD, person.phone)], now=now())
         sms.send(state().config, person.phone, sms.new_device(keys.check_code(order.key.id), locale()), now=now())

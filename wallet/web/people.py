@@ -117,8 +117,9 @@ def open_wallet() -> Response | tuple[str, int]:
     page = _pin_page(phone)
     known = page["known_name"]
     try:
-        if page["needs_ticket"]:
-            attempts.count(state().app, [(attempts.CODE_TRIED, f"{recovery.TICKET}:{phone}")], now=now())
+        if page["has_pin"]:
+            raise pins.HasPin  # before a hash is computed for nothing
+        attempts.count(state().app, [(attempts.CODE_TRIED, f"{recovery.TICKET}:{phone}")], now=now())
         name = known or text.plain(request.form.get("name", ""), chars_max=text.NAME_CHARS_MAX, param="name")
         pin = pins.acceptable(request.form.get("pin", ""), phone=phone)
         if request.form.get("pin2") != pin:
@@ -222,7 +223,7 @@ def form(template: str, refusal: Refusal, **context: Any) -> tuple[str, int]:
         minutes = -(-int(refusal.facts["retry_after_s"]) // 60)
         told = replace(told, next=_("Xin đợi %(minutes)s phút rồi thử lại.", minutes=minutes))
     sentence = f"{told.title} {told.next}"
-    values = {name: value for name, value in request.form.items() if "pin" not in name}
+    values = {name: value for name, value in request.form.items() if name and "pin" not in name}
     named = refusal.param in request.form
     problem = None if named else {"title": told.title, "safe": told.safe, "next": told.next}
     errors = {refusal.param: sentence} if named else {}
@@ -247,8 +248,8 @@ def send_enrol_code(holder: HolderId) -> None:
 def _send(phone: str, purpose: str) -> UUID:
     """Count, make (commit), then send: the message leaves after the code is in the books."""
     tries = [
-        (attempts.CODE_SENT, f"{purpose}:{phone}"),
         (attempts.CODE_SENT_BY_ADDRESS, _address()),
+        (attempts.CODE_SENT, f"{purpose}:{phone}"),
     ]
     attempts.count(state().app, tries, now=now())
     secret = state().config.server_secret
@@ -288,7 +289,11 @@ def _pin_page(phone: str) -> dict[str, Any]:
     with state().app.connect() as connection:
         person = holders.by_phone(connection, phone)
         needs_ticket = recovery.needs_ticket(connection, phone)
-    return {"known_name": person.name if person else None, "needs_ticket": needs_ticket}
+    return {
+        "known_name": person.name if person else None,
+        "has_pin": person is not None and person.has_pin,
+        "needs_ticket": needs_ticket,
+    }
 
 
 def _device() -> str:

@@ -24,6 +24,15 @@ from wallet.web.state import now, state
 
 door = Blueprint("rooms", __name__)
 
+
+class TicketGiven(Refusal):
+    """This form was carried out before, and its ticket was shown then."""
+
+    code = "recovery_ticket_given"
+    status = 409
+    stored = False
+
+
 EVENT_ROWS: Final = 50
 
 
@@ -86,6 +95,8 @@ def recover() -> tuple[str, int]:
     if outcome.status >= 400:
         values, told = request.form.to_dict() | again, json.loads(outcome.body)
         return render_template("operator_recover.html", values=values, errors={}, problem=told), outcome.status
+    if outcome.replayed:  # the form was sent again: the ticket that was handed over stays the one that counts
+        return form("operator_recover.html", TicketGiven(), values=again)
     secret = state().config.server_secret
     ticket = db.unit(state().app, lambda unit: recovery.ticket(unit, phone, secret=secret, now=now()))
     return render_template("operator_recover.html", values=again, errors={}, ticket=ticket), 200
