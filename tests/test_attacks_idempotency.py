@@ -261,10 +261,12 @@ def test_an_order_that_lapsed_is_refused_for_ever(city: City, wait: Callable[...
 
 @pytest.mark.parametrize(
     ("created", "expires"),
-    [(0, 0), (0, -1), (0, 86_401), (61, 900), (86_400, 86_500), (0, 10 * 365 * 86_400), (-100_000, 0)],
+    [(0, 0), (0, -1), (0, 86_401), (300, 900), (86_400, 86_500), (0, 10 * 365 * 86_400), (-100_000, 0)],
 )
 def test_an_orders_window_must_be_one(city: City, created: int, expires: int) -> None:
-    """Row 57, of the order's own window: empty, backwards, longer than a day, in the future."""
+    """Row 57, of the order's own window: empty, backwards, longer than a day, in the future (well past the minute allowed,
+    for the server reads its clock a little later than this test does).
+    """
     hoa, binh = city.citizen(available=100), city.citizen("Trần Văn Bình")
     now = int(time.time())
     window = {"created": str(now + created), "expires": str(now + expires)}
