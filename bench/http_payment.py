@@ -219,8 +219,9 @@ class _Town:
 
         def work(unit: sa.Connection) -> None:
             unit.exec_driver_sql("SET LOCAL synchronous_commit = off")  # of the preparation only
-            claim = ledger.claim(unit, evidence)
-            ledger.execute(unit, claim, decide(unit, claim), status=201, body=b"{}")
+            claim = Claim.of(evidence)
+            ledger.claim(unit, evidence, claim)
+            ledger.post(unit, claim, decide(unit, claim), status=201, body=b"{}")
 
         db.unit(self.engine, work)
 

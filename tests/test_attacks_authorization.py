@@ -143,7 +143,7 @@ def test_an_auditor_can_execute_nothing(database: TestDatabase) -> None:
         assert len(may) >= 10
         assert {name for name, granted in may.items() if granted} == set()
         for call in (
-            "ledger.fold(1)",
+            "ledger.fold(NULL, 1)",
             "ledger.tell(gen_random_uuid(), 'x', 'x', NULL, now(), '')",
             "ledger.open_account(gen_random_uuid(), 'wallet', gen_random_uuid(), NULL, NULL, NULL)",
             "ledger.refuse(gen_random_uuid(), 400::smallint, 'x', '')",
@@ -180,8 +180,8 @@ def test_an_auditor_reads_no_name_pin_code_or_session(database: TestDatabase, ta
         "ALTER TABLE ledger.entry DISABLE TRIGGER ALL",
         "DROP TRIGGER append_only ON ledger.entry",
         "DROP TABLE ledger.delta",
-        "ALTER FUNCTION ledger.fold(integer) OWNER TO CURRENT_USER",
-        "CREATE OR REPLACE FUNCTION ledger.fold(integer) RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'",
+        "ALTER FUNCTION ledger.fold(uuid, integer) OWNER TO CURRENT_USER",
+        "CREATE OR REPLACE FUNCTION ledger.hold_open(date, date) RETURNS void LANGUAGE sql AS ''",
         "CREATE TABLE ledger.more (id int)",
         "CREATE TABLE public.more (id int)",
         "CREATE TEMPORARY TABLE account (id int)",

@@ -114,8 +114,9 @@ def executed(
     )
 
     def work(unit: sa.Connection) -> None:
-        claim: Claim = ledger.claim(unit, evidence)
-        ledger.execute(unit, claim, plan, status=201, body=b"{}")
+        claim = Claim.of(evidence)
+        ledger.claim(unit, evidence, claim)
+        ledger.post(unit, claim, plan, status=201, body=b"{}")
 
     db.unit(town.engine, work)
 

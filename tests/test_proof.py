@@ -23,7 +23,7 @@ from wallet.bills import proof as bills
 from wallet.crypto import PrivateKey
 from wallet.identity import proof as identity
 from wallet.ids import HolderId
-from wallet.ledger import proof
+from wallet.ledger import questions
 from wallet.run.postgres import Cluster
 
 ROOT = Path(__file__).parents[1]
@@ -132,7 +132,7 @@ def test_clean_books_prove(story: Story) -> None:
 
 
 def test_folding_changes_nothing_that_is_proved(tamper: Tampering) -> None:
-    tamper.run("SELECT ledger.fold(1000)")
+    tamper.run("SELECT ledger.fold(NULL, 1000)")
     assert tamper.one("SELECT count(*) FROM ledger.delta") == 0
     assert tamper.codes() == set()
 
@@ -538,7 +538,7 @@ def test_every_code_of_the_proof_is_provoked_by_a_deed() -> None:
     provoked = set().union(*(codes for _, codes in DEEDS.values()))
     source = Path(proof.__file__).read_text(encoding="utf-8")
     spoken = set(re.findall(r'Difference\("(\w+)"', source))
-    asked = {*proof.QUESTIONS, *identity.QUESTIONS, *bills.QUESTIONS, *transfers.QUESTIONS}
+    asked = {*questions.QUESTIONS, *identity.QUESTIONS, *bills.QUESTIONS, *transfers.QUESTIONS}
     assert len(spoken) >= 8
     assert provoked == asked | spoken
 

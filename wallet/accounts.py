@@ -6,13 +6,16 @@ Words   posted: what the entries come to · held: set aside · available = poste
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from wallet.ids import AccountId, AuthorityId, EntryId, HolderId
-from wallet.ledger import chart
+from wallet import states
+from wallet.events import Event
+from wallet.ids import AccountId, AuthorityId, EntryId, HolderId, OrderId
+from wallet.ledger import Claim, Move, Plan, balances, chart
+from wallet.ledger.refusals import AccountIs
 from wallet.refusal import Refusal
 
 PAGE_ROWS_MAX: Final = 100
@@ -68,6 +71,8 @@ class StatementRow:
     posted_at: datetime
     counterparty: AccountId
     amount: int
+    posted: int
+    """What the account had posted with this posting: the running balance, in the order of posting."""
 
 
 _ACCOUNT: Final = (
@@ -198,30 +203,136 @@ def movements(connection: sa.Connection, account: AccountId, *, before: int | No
 
 
 def statement(
-    connection: sa.Connection, account: AccountId, *, before: int | None, rows_max: int
+    connection: sa.Connection,
+    account: AccountId,
+    *,
+    rows_max: int,
+    before: int | None = None,
+    after: int | None = None,
 ) -> list[StatementRow]:
-    """Return an account's postings, newest first, `rows_max` of those with a key below `before`.
+    """Return an account's postings with the running balance, `rows_max` of those with a key below `before`, newest first;
+    or with a key above `after`, oldest first.
 
-    Two index scans, one for each side, merged: as quick on the millionth page as on the first.
+    Two index scans, one for each side, merged: as quick on the millionth page as on the first. The running balance is
+    read once, for the page's newest row, and goes on from there.
     """
     assert 1 <= rows_max <= PAGE_ROWS_MAX + 1, "the door bounds the page"
+    assert before is None or after is None, "a page goes one way"
+    # Constants of ours: which way the page goes.
+    way, order = ("<", "DESC") if after is None else (">", "ASC")
+    key = after if after is not None else before if before is not None else 2**63 - 1
     rows = connection.exec_driver_sql(
-        """
+        f"""
         WITH side AS (
             (SELECT seq, entry, credit AS counterparty, amount, 'debit' AS side FROM ledger.posting
-             WHERE debit = %(account)s AND seq < %(before)s ORDER BY seq DESC LIMIT %(rows)s)
+             WHERE debit = %(account)s AND seq {way} %(key)s ORDER BY seq {order} LIMIT %(rows)s)
             UNION ALL
             (SELECT seq, entry, debit, amount, 'credit' FROM ledger.posting
-             WHERE credit = %(account)s AND seq < %(before)s ORDER BY seq DESC LIMIT %(rows)s)
+             WHERE credit = %(account)s AND seq {way} %(key)s ORDER BY seq {order} LIMIT %(rows)s)
+        ), page AS (
+            SELECT s.seq, s.entry, s.counterparty, CASE WHEN s.side = a.normal THEN s.amount ELSE -s.amount END AS amount
+            FROM side s JOIN ledger.account a ON a.id = %(account)s ORDER BY s.seq {order} LIMIT %(rows)s
+        ), newest AS (
+            SELECT ledger.posted_through(%(account)s, max(seq)) AS posted FROM page
         )
-        SELECT s.seq, s.entry, e.authority, u.order_id AS "order", u.signer, e.kind, e.settles, e.effective_at,
-               e.posted_at, s.counterparty, CASE WHEN s.side = a.normal THEN s.amount ELSE -s.amount END AS amount
-        FROM side s
-        JOIN ledger.entry e ON e.id = s.entry
+        SELECT p.seq, p.entry, e.authority, u.order_id AS "order", u.signer, e.kind, e.settles, e.effective_at,
+               e.posted_at, p.counterparty, p.amount,
+               (newest.posted - coalesce(sum(p.amount) OVER (ORDER BY p.seq DESC ROWS BETWEEN UNBOUNDED PRECEDING
+                                                             AND 1 PRECEDING), 0))::bigint AS posted
+        FROM page p CROSS JOIN newest
+        JOIN ledger.entry e ON e.id = p.entry
         JOIN ledger.authority u ON u.id = e.authority
-        JOIN ledger.account a ON a.id = %(account)s
-        ORDER BY s.seq DESC LIMIT %(rows)s
-        """,
-        {"account": account, "before": before if before is not None else 2**63 - 1, "rows": rows_max},
+        ORDER BY p.seq {order}
+        """,  # noqa: S608 - two constants of ours
+        {"account": account, "key": key, "rows": rows_max},
     )
     return [StatementRow(**row._mapping) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOf:
+    """What an account came to at an instant. Whole đồng on its normal side; held only of the books as they stood."""
+
+    account: AccountId
+    by: balances.By
+    at: datetime
+    posted: int
+
+
+def as_of(connection: sa.Connection, account: Account, at: datetime, *, by: balances.By) -> AsOf:
+    """Return what an account had posted as of an instant, that instant included."""
+    return AsOf(account=account.id, by=by, at=at, posted=balances.as_of(connection, account.id, at, by=by))
+
+
+# -- frozen, thawed, closed -------------------------------------------------------------------------------------------
+
+
+class FrozenByOperator(Refusal):
+    """The operator froze the account, so its holder cannot thaw it."""
+
+    code = "account_frozen_by_operator"
+    status = 403
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveOrder:
+    """What a holder signed, or an operator ordered: freeze, thaw or close an account."""
+
+    id: OrderId
+    account: AccountId
+    status: Literal["open", "frozen", "closed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """An account in its new state."""
+
+    order: OrderId
+    account: AccountId
+    status: str
+
+
+def move(unit: sa.Connection, claim: Claim, order: MoveOrder, *, now: datetime) -> Plan:  # noqa: ARG001 - as every verb
+    """Decide a holder's own order to freeze, thaw or close their wallet.
+
+    Raises:
+        NotFound, FrozenByOperator. The ledger then refuses with AccountIs, AccountNotEmpty.
+    """
+    payer(unit, order.account, signer=claim.signer)
+    if order.status == "open" and _frozen_by(unit, order.account) not in (None, claim.signer):
+        raise FrozenByOperator(param="account")
+    return _moved(unit, order)
+
+
+def move_by_operator(unit: sa.Connection, claim: Claim, order: MoveOrder, *, now: datetime) -> Plan:  # noqa: ARG001
+    """Decide an operator's order to freeze or thaw somebody's wallet; the reason stays in the order's bytes.
+
+    Raises:
+        NotFound: no wallet.
+    """
+    found = owner(unit, order.account)
+    if found is None or found.code != chart.WALLET:
+        raise NotFound(param="account")
+    return _moved(unit, order)
+
+
+def _moved(unit: sa.Connection, order: MoveOrder) -> Plan:
+    was = unit.exec_driver_sql("SELECT status FROM ledger.account WHERE id = %s", (order.account,)).scalar_one()
+    event = states.move(states.ACCOUNT, was, order.status)
+    if event is None:
+        raise AccountIs(param="account", account=str(order.account))
+    return Plan(
+        moves=(Move(account=order.account, status=order.status),),
+        events=(Event(type=event, subject=order.account),),
+        answer=Moved(order=order.id, account=order.account, status=order.status),
+    )
+
+
+def _frozen_by(connection: sa.Connection, account: AccountId) -> HolderId | None:
+    signer: HolderId | None = connection.exec_driver_sql(
+        "SELECT u.signer FROM ledger.account_move m JOIN ledger.authority u ON u.id = m.authority"
+        " WHERE m.account = %s AND m.status = 'frozen' ORDER BY m.line DESC LIMIT 1",
+        (account,),
+    ).scalar_one_or_none()
+    return signer

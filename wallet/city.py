@@ -116,7 +116,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Procedure:
-    """A public service and what it costs; `items` holds every dated row, `items_on` those of one day."""
+    """A public service and what it costs; `items` holds every dated row, `items_on` those of one day.
+
+    `use` is what a limit of `rules.toml` calls its payment.
+    """
 
     code: str
     name: str
@@ -124,6 +127,7 @@ class Procedure:
     agencies: tuple[str, ...]
     items: tuple[Item, ...]
     confidence: Confidence
+    use: str = "public_service"
 
     def items_on(self, day: date) -> tuple[Item, ...]:
         """Return the items in force on that day, in the order of the file."""
@@ -147,6 +151,11 @@ class City:
     agencies: Mapping[str, Agency]
     tieu_muc: Mapping[str, TieuMuc]
     procedures: Mapping[str, Procedure]
+
+    @property
+    def uses(self) -> dict[str, str]:
+        """Return, by procedure, what a limit calls its payment."""
+        return {one.code: one.use for one in self.procedures.values()}
 
     def procedures_of(self, agency: str) -> tuple[Procedure, ...]:
         """Return the procedures that an agency offers, in the order of the file."""
@@ -365,6 +374,7 @@ def _procedure(table: _Table, agencies: Mapping[str, Agency], tieu_muc: Mapping[
         agencies=_offered_by(table, agencies),
         items=tuple(_item(item, tieu_muc) for item in table.tables("items", f"{table.where}, item")),
         confidence=table.confidence(),
+        use=table.text("use") if table.has("use") else "public_service",
     )
     if not procedure.items:
         table.fault("has no items")

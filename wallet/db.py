@@ -73,10 +73,37 @@ def unit(db: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
     Raises:
         Whatever `work` raises, after a rollback that leaves nothing behind.
     """
+
+    def whole() -> Result:
+        with db.begin() as connection:
+            return work(connection)
+
+    return _again(whole)
+
+
+def at_once(db: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
+    """Run `work`, whose one writing statement is a transaction of its own: the server begins and commits it, so a unit costs
+    one round trip instead of three, and a process that is stopped in the middle holds no lock.
+
+    What `work` reads before is read without a lock; its writing statement checks under lock whatever it stands on.
+
+    Raises:
+        Whatever `work` raises; a statement that fails leaves nothing behind.
+    """
+    autocommitting = db.execution_options(isolation_level="AUTOCOMMIT")
+
+    def whole() -> Result:
+        with autocommitting.connect() as connection:
+            return work(connection)
+
+    return _again(whole)
+
+
+def _again(whole: Callable[[], Result]) -> Result:
+    """Try again, a bounded number of times, after a deadlock, a serialisation failure or a lost race."""
     for left in reversed(range(UNIT_TRIES)):
         try:
-            with db.begin() as connection:
-                return work(connection)
+            return whole()
         except DBAPIError as fault:
             if not isinstance(fault.orig, _AGAIN) or left == 0:
                 raise

@@ -18,6 +18,8 @@ AuthorityId = NewType("AuthorityId", UUID)
 """Our own id of what authorised an entry."""
 EntryId = NewType("EntryId", UUID)
 EventId = NewType("EventId", UUID)
+HoldId = NewType("HoldId", UUID)
+PeriodId = NewType("PeriodId", UUID)
 BillId = NewType("BillId", UUID)
 
 

@@ -1,17 +1,21 @@
 """The worker: what is done in the background. Any number may run; each job locks what it touches.
 
-Jobs    fold    keep the unfolded tail short: deltas move into their balance rows
-        sweep   delete sessions, codes and counters that have run out
+Jobs    fold     keep the unfolded tail short: deltas move into their balance rows
+        lapse    release the holds whose time is over
+        nightly  sweep what was collected for agencies into its own bank account, then close the day
+        sweep    delete sessions, codes and counters that have run out
 """
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
+from uuid import UUID
 
 import sqlalchemy as sa
 
-from wallet import clock, db, ledger
+from wallet import clock, db, holds, ledger, periods
 from wallet.config import Config
 from wallet.identity import sessions
 from wallet.ledger import guard
@@ -21,7 +25,10 @@ log = logging.getLogger("wallet.worker")
 FOLD_EVERY_S: Final = 0.5
 FOLD_ACCOUNTS: Final = 200
 """Accounts folded in one unit: short locks, and nothing that a payment would notice."""
+LAPSE_EVERY_S: Final = 1.0
+NIGHTLY_EVERY_S: Final = 60.0
 SWEEP_EVERY_S: Final = 300.0
+TROUBLE_PAUSE_S: Final = 2.0
 
 
 class Worker:
@@ -31,25 +38,48 @@ class Worker:
         self.database = db.engine(config.database_url, name="worker")
         with self.database.connect() as connection:
             guard.check(connection, may_execute=True)
+        self._folded_to: UUID | None = None
+        self._jobs: tuple[tuple[float, Callable[[], object]], ...] = (
+            (FOLD_EVERY_S, self.fold_round),
+            (LAPSE_EVERY_S, self.lapse),
+            (NIGHTLY_EVERY_S, self.nightly),
+            (SWEEP_EVERY_S, self.sweep),
+        )
 
     def run(self, stop: threading.Event) -> None:
         """Run until `stop` is set. A database that is away is waited for, not died of."""
-        sweep_at = time.monotonic()
+        due = [0.0] * len(self._jobs)
         while not stop.is_set():
-            try:
-                folded = db.unit(self.database, lambda unit: ledger.fold(unit, accounts=FOLD_ACCOUNTS))
-                if time.monotonic() >= sweep_at:
-                    db.unit(self.database, lambda unit: sessions.sweep(unit, now=clock.now()))
-                    sweep_at = time.monotonic() + SWEEP_EVERY_S
-                pause = 0.0 if folded and self._more() else FOLD_EVERY_S
-            except sa.exc.SQLAlchemyError:
-                log.exception("the database did not answer; trying again")
-                pause = 2.0
-            stop.wait(pause)
+            for number, (every, job) in enumerate(self._jobs):
+                if stop.is_set() or time.monotonic() < due[number]:
+                    continue
+                try:
+                    job()
+                    due[number] = time.monotonic() + every
+                except sa.exc.SQLAlchemyError:
+                    log.exception("the database did not answer; trying again")
+                    due[number] = time.monotonic() + max(every, TROUBLE_PAUSE_S)
+            stop.wait(max(0.0, min(due) - time.monotonic()))
 
-    def _more(self) -> bool:
-        with self.database.connect() as connection:
-            waiting = connection.exec_driver_sql(
-                "SELECT count(*) FROM (SELECT 1 FROM ledger.delta LIMIT 5000) AS d"
-            ).scalar_one()
-        return int(waiting) >= 5000
+    def fold_round(self) -> int:
+        """Fold every account that has deltas, a few at a time; returns how many deltas went."""
+        went = 0
+        while True:
+            folded, self._folded_to = db.unit(
+                self.database, lambda unit: ledger.fold(unit, after=self._folded_to, accounts=FOLD_ACCOUNTS)
+            )
+            went += folded
+            if self._folded_to is None:
+                return went
+
+    def lapse(self) -> int:
+        """Release the holds whose time is over; returns how many."""
+        return holds.lapse_due(self.database, now=clock.now())
+
+    def nightly(self) -> None:
+        """Once the day is over: sweep the collections, close the day and, with the month's last day, the month."""
+        periods.nightly(self.database, now=clock.now())
+
+    def sweep(self) -> None:
+        """Delete what has run out."""
+        db.unit(self.database, lambda unit: sessions.sweep(unit, now=clock.now()))

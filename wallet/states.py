@@ -20,6 +20,24 @@ KEY: Final[Moves] = {
     ("active", "revoked"): "key.revoked",
 }
 
+HOLD: Final[Moves] = {
+    ("held", "captured"): "hold.captured",
+    ("held", "voided"): "hold.voided",
+    ("held", "lapsed"): "hold.lapsed",
+}
+HOLD_CAPTURED: Final = HOLD["held", "captured"]
+"""Told also of a capture in part, after which the hold is still held."""
+HOLD_VOIDED: Final = HOLD["held", "voided"]
+HOLD_LAPSED: Final = HOLD["held", "lapsed"]
+
+ACCOUNT: Final[Moves] = {
+    ("open", "frozen"): "account.frozen",
+    ("frozen", "open"): "account.thawed",
+    ("open", "closed"): "account.closed",
+    ("frozen", "closed"): "account.closed",
+}
+"""Closed is the end."""
+
 
 def move(moves: Moves, before: str, after: str) -> str | None:
     """Return the event's type of a legal move, or None."""

@@ -14,6 +14,7 @@ from wallet import accounts, ids
 from wallet.events import Event
 from wallet.ids import AccountId, EntryId, OrderId
 from wallet.ledger import Claim, Entry, Plan, Posting, chart
+from wallet.limits import TRANSFER, Limits
 from wallet.money import Dong
 from wallet.refusal import Refusal
 
@@ -72,17 +73,19 @@ class Transfer:
     effective_at: datetime
 
 
-def send(unit: sa.Connection, claim: Claim, order: TransferOrder, *, now: datetime) -> Plan:
+def send(unit: sa.Connection, claim: Claim, order: TransferOrder, *, limits: Limits, now: datetime) -> Plan:
     """Decide a transfer: the amount from the payer's wallet to the payee's, in one entry.
 
     Args:
-        unit: an open unit whose order is claimed; whoever opened it commits it.
+        unit: read from without a lock, and only what never changes; the ledger looks at the rest under its locks.
         claim: whose order it is.
         order: the amount in whole đồng, at least 1.
+        limits: in force.
         now: aware UTC, read once at the door.
 
     Raises:
-        SameAccount, accounts.NotFound, PayeeNotFound. `ledger.execute` then raises Insufficient or NotOpen.
+        SameAccount, accounts.NotFound, PayeeNotFound, StepUpRequired. The ledger then refuses with one of
+        `ledger.refusals`: a limit, a frozen or closed account of either, too little available.
     """
     if order.payer == order.payee:
         raise SameAccount(param="payee")
@@ -105,4 +108,5 @@ def send(unit: sa.Connection, claim: Claim, order: TransferOrder, *, now: dateti
         effective_at=now,
     )
     sent = Event(type="transfer.sent", subject=entry.id, entry=entry.id)
-    return Plan(entries=(entry,), events=(sent,), answer=done)
+    counted = limits.counts(unit, claim, {TRANSFER: order.amount}, now=now)
+    return Plan(entries=(entry,), events=(sent,), limits=counted, answer=done)

@@ -4,6 +4,8 @@ Money   The payer's wallet is debited, each agency's account of the line's budge
         The signed order carries the amount seen; a bill that changed since is never paid at the old price.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,7 +17,8 @@ from wallet.bills import refusals, status
 from wallet.bills.status import Status
 from wallet.events import Event
 from wallet.ids import AccountId, BillId, EntryId, OrderId
-from wallet.ledger import Claim, Entry, Plan, Posting
+from wallet.ledger import Claim, Entry, Guard, Plan, Posting
+from wallet.limits import PUBLIC_SERVICE, Limits
 from wallet.money import Dong
 
 BILLS_MAX: Final = 20
@@ -61,13 +64,23 @@ class BillPayment:
     bills: tuple[BillPaid, ...]
 
 
-def pay(unit: sa.Connection, claim: Claim, order: BillPaymentOrder, *, now: datetime) -> Plan:
+def pay(
+    unit: sa.Connection,
+    claim: Claim,
+    order: BillPaymentOrder,
+    *,
+    limits: Limits,
+    uses: Mapping[str, str],
+    now: datetime,
+) -> Plan:
     """Decide a payment of bills: one entry per bill, one posting per line, all in one unit.
 
     Args:
-        unit: an open unit whose order is claimed; whoever opened it commits it.
+        unit: read from without a lock; the plan's guard locks the bills and asks for a new plan if one has changed.
         claim: whose order it is.
         order: 1 to BILLS_MAX different bills, each with the amount and version seen.
+        limits: in force.
+        uses: by procedure, what a limit calls its payment; a procedure that is not named is a public service.
         now: aware UTC, read once at the door.
 
     Raises:
@@ -76,10 +89,11 @@ def pay(unit: sa.Connection, claim: Claim, order: BillPaymentOrder, *, now: date
     """
     payer = accounts.payer(unit, order.payer, signer=claim.signer)
     rows = unit.exec_driver_sql(
-        "SELECT * FROM bills.lock_bills(%s, %s, %s)", ([seen.bill for seen in order.bills], claim.signer, now)
+        "SELECT * FROM bills.read_bills(%s, %s, %s)", ([seen.bill for seen in order.bills], claim.signer, now)
     )
     found = {row.id: row for row in rows}
     entries, events, paid = [], [], []
+    amounts: Counter[str] = Counter()
     for seen in order.bills:
         row = _payable(found.get(seen.bill), seen, claim, now=now)
         entry = Entry(
@@ -92,6 +106,7 @@ def pay(unit: sa.Connection, claim: Claim, order: BillPaymentOrder, *, now: date
                 for account, amount in zip(row.accounts, row.amounts, strict=True)
             ),
         )
+        amounts[uses.get(row.procedure, PUBLIC_SERVICE)] += row.total
         entries.append(entry)
         events.append(Event(type="bill.paid", subject=row.id, entry=entry.id, data={"version": str(row.version)}))
         paid.append(BillPaid(bill=row.id, code=row.code, entry=entry.id, amount=row.total))
@@ -102,7 +117,13 @@ def pay(unit: sa.Connection, claim: Claim, order: BillPaymentOrder, *, now: date
         effective_at=now,
         bills=tuple(paid),
     )
-    return Plan(entries=tuple(entries), events=tuple(events), answer=done)
+    return Plan(
+        entries=tuple(entries),
+        events=tuple(events),
+        answer=done,
+        limits=limits.counts(unit, claim, amounts, now=now),
+        guard=Guard(function="bills.pay_order", extra=([seen.bill for seen in order.bills],)),
+    )
 
 
 _REFUSED: Final = {
@@ -115,7 +136,7 @@ _REFUSED: Final = {
 
 
 def _payable(row: Any, seen: BillSeen, claim: Claim, *, now: datetime) -> Any:
-    """Return a locked bill, or refuse one that this signer may not pay, or not any more, or not at this price."""
+    """Return a bill, or refuse one that this signer may not pay, or not any more, or not at this price."""
     facts = {"bill": str(seen.bill)}
     if row is None or not (row.debtor == claim.signer or row.granted):
         raise refusals.NotFound(param="bills", **facts)

@@ -31,6 +31,7 @@ from wallet.identity.keys import EnrolOrder
 from wallet.identity.roles import Role, grant
 from wallet.ids import EntryId, HolderId
 from wallet.ledger import Claim, Entry, Evidence, Plan, Posting, chart
+from wallet.limits import Limits
 from wallet.money import Dong
 from wallet.web.bills import BillOrderSchema, BillPaymentOrderSchema, BillPaymentSchema, IssuedSchema
 from wallet.web.keys import KeyEnrolSchema, KeySchema
@@ -182,8 +183,8 @@ class Entering:
             order_kind="bank_line",
             content=canonical.dumps(line),
         )
-        claim = ledger.claim(unit, evidence)
-        if claim.state == "known":
+        claim = Claim.of(evidence)
+        if ledger.claim(unit, evidence, claim).state == "known":
             return
         holder = self._person(unit, self._names[opening.phone], opening.phone)
         wallet = holders.open_wallet(unit, holder, now=self._now)
@@ -201,7 +202,7 @@ class Entering:
         )
         told = Event(type="topup.received", subject=wallet, entry=entry.id)
         done = canonical.dumps({"account": str(wallet), "amount": str(opening.amount), "entry": str(entry.id)})
-        ledger.execute(unit, claim, Plan(entries=(entry,), events=(told,), answer=None), status=201, body=done)
+        ledger.post(unit, claim, Plan(entries=(entry,), events=(told,), answer=None), status=201, body=done)
 
     # -- what they sign with, owe and have paid -------------------------------------------------------------
 
@@ -275,7 +276,7 @@ class Entering:
         order = give.Order(
             door=_PAYMENTS,
             own={"bills": seen, "payer": str(wallet.id)},
-            verb=partial(pay.pay, now=now),
+            verb=partial(pay.pay, limits=Limits(demo=True), uses=self._city.uses, now=now),
             signer=holder,
             order=order_id,
             origin=self._origin,

@@ -135,4 +135,5 @@ def _carry_out(database: sa.Engine, order: Order, evidence: Evidence) -> None:
         spell_refusal=complain,
         status=STATUS_DONE,
         now=order.now,
+        at_once=evidence.kind == "signed_order",
     )

@@ -12,7 +12,7 @@ from wallet.demo.people import SEED
 from wallet.events import Event
 from wallet.identity import holders
 from wallet.ids import OrderId
-from wallet.ledger import Evidence, Plan
+from wallet.ledger import Claim, Evidence, Plan
 from wallet.ledger.tables import authority, outcome
 
 _US = fixed.holder_id("demo")
@@ -75,7 +75,8 @@ def _mark(unit: sa.Connection, order: OrderId, kind: str, mark: Begun) -> None:
     held = {"at": mark.at.isoformat(), "origin": mark.origin, "seed": SEED}
     content = canonical.dumps({**held, "v": "1", "id": str(order), "kind": kind, "signer": str(_US)})
     evidence = Evidence(kind="outside_word", signer=_US, order_id=order, order_kind=kind, content=content)
-    claim = ledger.claim(unit, evidence)
+    claim = Claim.of(evidence)
+    ledger.claim(unit, evidence, claim)
     told = Event(type=kind, subject=_US, data={"seed": SEED})
     plan = Plan(events=(told,), answer=None)
-    ledger.execute(unit, claim, plan, status=200, body=canonical.dumps(held))
+    ledger.post(unit, claim, plan, status=200, body=canonical.dumps(held))

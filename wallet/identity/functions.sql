@@ -1,17 +1,25 @@
 -- Identity's few functions; re-applied by every upgrade, after the tables and before the ledger's, which calls two of them.
 
--- hold_key: is this the signer's active key? If so it stays alive until this transaction ends: revoking takes FOR UPDATE.
-CREATE OR REPLACE FUNCTION identity.hold_key(p_key_id text, p_signer uuid) RETURNS boolean
+-- signer: is this a key that the signer may use, and what are their roles? For a new order the key must be active, and it stays
+-- alive until this transaction ends: revoking takes FOR UPDATE. For an order known already any key they ever had will do.
+CREATE OR REPLACE FUNCTION identity.signer(p_key_id text, p_signer uuid, p_new boolean, OUT alive boolean, OUT roles text[])
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = identity, pg_temp AS $$
 BEGIN
-    PERFORM 1 FROM identity.key WHERE id = p_key_id AND holder = p_signer AND state = 'active' FOR SHARE;
-    RETURN FOUND;
+    IF p_key_id IS NULL THEN
+        alive := true;
+    ELSIF p_new THEN
+        PERFORM 1 FROM identity.key WHERE id = p_key_id AND holder = p_signer AND state = 'active' FOR SHARE;
+        alive := FOUND;
+    ELSE
+        alive := EXISTS (SELECT 1 FROM identity.key WHERE id = p_key_id AND holder = p_signer AND state <> 'pending');
+    END IF;
+    SELECT coalesce(array_agg(r.role ORDER BY r.role), '{}') INTO roles FROM identity.role r WHERE r.holder = p_signer;
 END $$;
 
--- owns_key: was this ever the signer's key, active or not?
-CREATE OR REPLACE FUNCTION identity.owns_key(p_key_id text, p_signer uuid) RETURNS boolean
+-- agency_of: whose officer is this?
+CREATE OR REPLACE FUNCTION identity.agency_of(p_holder uuid) RETURNS uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
-    SELECT EXISTS (SELECT 1 FROM identity.key WHERE id = p_key_id AND holder = p_signer AND state <> 'pending');
+    SELECT agency FROM identity.role WHERE holder = p_holder AND role = 'officer';
 $$;
 
 -- is_outside: is this holder an outside party, whose word the books record?
@@ -25,11 +33,6 @@ $$;
 CREATE OR REPLACE FUNCTION identity.lock_holder(p_holder uuid) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = identity, pg_temp AS $$
     SELECT 1 FROM identity.holder WHERE id = p_holder FOR NO KEY UPDATE;
-$$;
-
-CREATE OR REPLACE FUNCTION identity.roles_of(p_holder uuid) RETURNS text[]
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
-    SELECT coalesce(array_agg(role ORDER BY role), '{}') FROM identity.role WHERE holder = p_holder;
 $$;
 
 -- count_attempt: count one try against a bucket and return the count so far in its window. Atomic: a hundred at once count
@@ -57,5 +60,5 @@ GRANT SELECT, INSERT ON person.person TO wallet_app;
 -- An auditor checks signatures against keys and roles, and the words of each order (which may hold a name and a phone: see
 -- person.order_content); no PIN, code or session, and not the list of people.
 GRANT SELECT ON identity.holder, identity.role, identity.key TO wallet_audit;
-GRANT EXECUTE ON FUNCTION identity.hold_key(text, uuid), identity.lock_holder(uuid), identity.roles_of(uuid),
+GRANT EXECUTE ON FUNCTION identity.lock_holder(uuid),
     identity.count_attempt(text, timestamptz, interval) TO wallet_app;

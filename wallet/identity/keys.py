@@ -106,6 +106,32 @@ def public_key(connection: sa.Connection, key_id: str) -> PublicKey | None:
     return crypto.public_key_of(text) if text else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """When a key was enrolled, and whether it was its holder's first. Neither ever changes."""
+
+    at: datetime
+    first: bool
+
+
+_ENROLMENTS: Final = (
+    "SELECT k.enrolled_at, NOT EXISTS (SELECT 1 FROM identity.key o WHERE o.holder = k.holder"
+    " AND (o.enrolled_at, o.id) < (k.enrolled_at, k.id)) AS first FROM identity.key k"
+)
+
+
+def enrolment(connection: sa.Connection, key_id: str) -> Enrolment | None:
+    """Return when a key was enrolled."""
+    row = connection.exec_driver_sql(_ENROLMENTS + " WHERE k.id = %s", (key_id,)).one_or_none()
+    return Enrolment(at=row.enrolled_at, first=row.first) if row else None
+
+
+def enrolments(connection: sa.Connection, holder: HolderId) -> list[Enrolment]:
+    """Return when each of a holder's active keys was enrolled."""
+    rows = connection.exec_driver_sql(_ENROLMENTS + " WHERE k.holder = %s AND k.state = 'active'", (holder,))
+    return [Enrolment(at=row.enrolled_at, first=row.first) for row in rows]
+
+
 def alive(connection: sa.Connection, key_id: str) -> HolderId | None:
     """Return the holder of an active key."""
     return connection.execute(

@@ -1,47 +1,34 @@
-"""The ledger's verbs: the Python face of `functions.sql`. Each joins the caller's unit and is one round trip."""
+"""The ledger's verbs: the Python face of the functions in `sql/`. Each is one round trip.
+
+How     An order is claimed, decided and posted. Where the decision needs locks of its own, `claim` and `post` are two calls
+        of one unit; where it does not, `post_order` does both in a single statement that is its own transaction.
+"""
 
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import date, datetime
+from typing import Any, Final, Literal, Self
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from wallet import events, ids
 from wallet.canonical import Json
 from wallet.events import Event
-from wallet.ids import AccountId, AuthorityId, EventId, HolderId, OrderId
-from wallet.ledger.plan import Entry, Plan
+from wallet.ids import AccountId, AuthorityId, EntryId, EventId, HolderId, OrderId, PeriodId
+from wallet.ledger import refusals
+from wallet.ledger.balances import Total
+from wallet.ledger.plan import Count, Entry, Plan
+from wallet.money import Dong
 from wallet.refusal import Refusal
 
 SALT_BYTES: Final = 16
 
-
-class Insufficient(Refusal):
-    """The account's available balance is less than what leaves it."""
-
-    code = "insufficient_funds"
-    status = 402
-
-
-class NotOpen(Refusal):
-    """The account is frozen or closed."""
-
-    code = "account_not_open"
-    status = 403
-
-
-class TooLarge(Refusal):
-    """The account would come to more than an account can hold: 4 × 10^18 đồng, half of a BIGINT."""
-
-    code = "balance_too_large"
-    status = 422
-
-
-_REFUSED: Final = {"insufficient": Insufficient, "not_open": NotOpen, "too_large": TooLarge}
+_REFUSED_SQLSTATE: Final = "TT001"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +36,11 @@ class Evidence:
     """What authorises an act, word for word: the order's bytes and, where it is signed, the proof of who signed.
 
     A "possession" is signed by the very key that it enrols, so by no key known yet. A "session_order" was given on a page
-    by somebody signed in, an "officer_order" likewise by an officer or operator; neither moves money.
+    by somebody signed in, an "officer_order" likewise by an officer or operator, a "rule_run" by a dated rule.
     `signer` is whose order it is and scopes its id; `expires` is when the order lapses if it was never executed.
     """
 
-    kind: Literal["signed_order", "possession", "officer_order", "session_order", "outside_word"]
+    kind: Literal["signed_order", "possession", "officer_order", "session_order", "rule_run", "outside_word"]
     signer: HolderId
     order_id: OrderId
     order_kind: str
@@ -66,94 +53,96 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What `claim` found: a new claim to decide, or what came of this order before."""
+    """An order about to be claimed: what it will be known by in the books, and the salted hash that the log will keep."""
 
-    state: Literal["new", "known", "differs", "key_dead"]
     authority: AuthorityId
     signer: HolderId
-    roles: frozenset[str]
     order_kind: str
+    key_id: str | None
+    salt: bytes
     digest: bytes
-    posted_at: datetime
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Self:
+        """Give an order its authority's id and its salt."""
+        salt = secrets.token_bytes(SALT_BYTES)
+        return cls(
+            authority=AuthorityId(ids.new()),
+            signer=evidence.signer,
+            order_kind=evidence.order_kind,
+            key_id=evidence.key_id,
+            salt=salt,
+            digest=hashlib.sha256(salt + evidence.content).digest(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What claiming an order found: "new", or what came of it before."""
+
+    state: Literal["new", "known", "differs", "key_dead"]
     status: int | None
     body: bytes | None
+    roles: frozenset[str] = frozenset()
 
 
-def claim(unit: sa.Connection, evidence: Evidence) -> Claim:
+def claim(unit: sa.Connection, evidence: Evidence, claim: Claim) -> Found:
     """Take an order for this unit, or find its outcome; waits for a twin of the same order that is in flight."""
-    authority, salt = ids.new(), secrets.token_bytes(SALT_BYTES)
     row = unit.exec_driver_sql(
-        "SELECT state, authority, posted_at, roles, status, body"
-        " FROM ledger.claim(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            authority,
-            evidence.kind,
-            evidence.signer,
-            evidence.order_id,
-            evidence.order_kind,
-            evidence.key_id,
-            salt,
-            evidence.content,
-            evidence.signature_base,
-            evidence.signature,
-        ),
+        "SELECT state, roles, status, body FROM ledger.claim(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        _spelled_claim(evidence, claim, None),
     ).one()
-    return Claim(
-        state=row.state,
-        authority=AuthorityId(row.authority or authority),
-        signer=evidence.signer,
-        roles=frozenset(row.roles or ()),
-        order_kind=evidence.order_kind,
-        digest=hashlib.sha256(salt + evidence.content).digest(),
-        posted_at=row.posted_at,
-        status=row.status,
-        body=row.body,
-    )
+    return Found(state=row.state, roles=frozenset(row.roles or ()), status=row.status, body=row.body)
 
 
-def execute(unit: sa.Connection, claim: Claim, plan: Plan, *, status: int, body: bytes) -> None:
-    """Carry out a plan: post its entries, tell its events, store the answer; in one call.
+def post(unit: sa.Connection, claim: Claim, plan: Plan, *, status: int, body: bytes) -> None:
+    """Carry out a plan: count limits, post its entries, tell its events, store the answer; in one call.
 
     Args:
-        unit: the unit in which `claim` was made.
+        unit: the unit in which `claim` was claimed.
         claim: a new claim.
         plan: what the verb decided.
         status: the HTTP status of the answer, stored with it.
         body: the answer's bytes, given to every retry as they are.
 
     Raises:
-        Insufficient, NotOpen, TooLarge: found before anything was written. The caller rolls the unit back.
+        One of `refusals`. The unit goes back whole.
     """
-    entries = {entry.id: entry for entry in plan.entries}
-    document = {
-        "entries": [
-            {
-                "id": str(entry.id),
-                "kind": entry.kind,
-                "effective_at": entry.effective_at.isoformat(),
-                "settles": str(entry.settles) if entry.settles else None,
-            }
-            for entry in plan.entries
-        ],
-        "postings": [
-            {
-                "entry": str(entry.id),
-                "line": line,
-                "debit": str(posting.debit),
-                "credit": str(posting.credit),
-                "amount": posting.amount,
-            }
-            for entry in plan.entries
-            for line, posting in enumerate(entry.postings, start=1)
-        ],
-        "events": [_event(event, claim, entries.get(event.entry) if event.entry else None) for event in plan.events],
-    }
-    refused = unit.exec_driver_sql(
-        "SELECT refusal, account FROM ledger.execute(%s, %s::jsonb, %s::smallint, %s)",
-        (claim.authority, json.dumps(document), status, body),
-    ).first()
-    if refused is not None:
-        raise _REFUSED[refused.refusal](account=str(refused.account))
+    assert (plan.under, plan.guard) == (None, None), "decided without a lock: goes through post_order"
+    with _refusals(plan.limits):
+        unit.exec_driver_sql(
+            "SELECT ledger.post(%s, %s::jsonb, %s::smallint, %s)",
+            (claim.authority, _spelled(plan, claim), status, body),
+        )
+
+
+def post_order(
+    connection: sa.Connection,
+    evidence: Evidence,
+    claim: Claim,
+    plan: Plan,
+    *,
+    admits: frozenset[str],
+    status: int,
+    body: bytes,
+) -> Found:
+    """Claim an order and carry out its plan in one statement, or find what came of it before.
+
+    Args:
+        connection: an autocommitting one: the statement is the transaction.
+        admits: the roles that may do this.
+
+    Raises:
+        One of `refusals`: nothing was written, not even the claim. Stale: the plan's guard asks for a new plan.
+    """
+    function, extra = (plan.guard.function, plan.guard.extra) if plan.guard else ("ledger.post_order", ())
+    marks = ", ".join(["%s"] * (11 + 1) + ["%s::jsonb", "%s::smallint", "%s"] + ["%s"] * len(extra))
+    with _refusals(plan.limits):
+        row = connection.exec_driver_sql(
+            f"SELECT state, status, body FROM {function}({marks})",  # noqa: S608 - the name is a constant of ours
+            (*_spelled_claim(evidence, claim, plan), list(admits), _spelled(plan, claim), status, body, *extra),
+        ).one()
+    return Found(state=row.state, status=row.status, body=row.body)
 
 
 def refuse(unit: sa.Connection, claim: Claim, refusal: Refusal, *, body: bytes) -> None:
@@ -161,6 +150,93 @@ def refuse(unit: sa.Connection, claim: Claim, refusal: Refusal, *, body: bytes) 
     unit.exec_driver_sql(
         "SELECT ledger.refuse(%s, %s::smallint, %s, %s)", (claim.authority, refusal.status, refusal.code, body)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchItem:
+    """One recipient of a batch."""
+
+    payee: AccountId
+    amount: Dong
+
+
+def post_batch(
+    unit: sa.Connection,
+    claim: Claim,
+    *,
+    kind: str,
+    payer: AccountId,
+    items: Sequence[BatchItem],
+    limits: tuple[Count, ...],
+    effective_at: datetime,
+) -> list[tuple[EntryId, str | None]]:
+    """Pay many from one account in one call: an entry and an event for each recipient, an outcome for each item.
+
+    Items are paid in their order while the running total stays within what is available. `conclude` then stores the
+    outcome, in the same unit.
+
+    Returns:
+        For each item its entry and None, or its entry's unused id and why it was passed over: "insufficient",
+        "payee_frozen", "payee_closed", "payee_unknown".
+
+    Raises:
+        One of `refusals`, for the batch as a whole.
+    """
+    entries = [
+        Entry(id=EntryId(ids.new()), kind=kind, effective_at=effective_at, postings=()) for _ in items
+    ]  # the postings are the items; spelled into each event below
+    told = [
+        _event(Event(type=f"{kind}.paid", subject=entry.id, entry=entry.id), claim, entry, ((payer, item),))
+        for entry, item in zip(entries, items, strict=True)
+    ]
+    with _refusals(limits):
+        refused: list[str | None] = unit.exec_driver_sql(
+            "SELECT ledger.post_batch(%s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s, %s, %s)",
+            (
+                claim.authority,
+                kind,
+                effective_at,
+                payer,
+                json.dumps(_spelled_limits(limits)),
+                [entry.id for entry in entries],
+                [item.payee for item in items],
+                [item.amount for item in items],
+                [UUID(event["id"]) for event in told],
+                f"{kind}.paid",
+                [event["head"] for event in told],
+                [event["tail"] for event in told],
+            ),
+        ).scalar_one()
+    return [(entry.id, why) for entry, why in zip(entries, refused, strict=True)]
+
+
+def conclude(unit: sa.Connection, claim: Claim, *, status: int, body: bytes, counted: tuple[Count, ...]) -> None:
+    """Store the outcome of a batch; it names every entry that the batch made."""
+    unit.exec_driver_sql(
+        "SELECT ledger.conclude(%s, %s::smallint, %s, %s::jsonb)",
+        (claim.authority, status, body, json.dumps(_spelled_limits(counted))),
+    )
+
+
+def close_period(
+    unit: sa.Connection, claim: Claim, *, period: PeriodId, kind: str, starts: date, ends: date
+) -> tuple[list[Total], bytes]:
+    """Close a period and everything before it, for a claimed order to do so; what tells of it is posted after.
+
+    Returns:
+        The trial balance at the period's end, and the SHA-256 of all accounts' balances then.
+
+    Raises:
+        refusals.PeriodOpen, PeriodClosed.
+    """
+    with _refusals():
+        rows = unit.exec_driver_sql(
+            "SELECT code, debit, credit, digest FROM ledger.close_period(%s, %s, %s, %s, %s)",
+            (period, claim.authority, kind, starts, ends),
+        ).all()
+    totals = [Total(code=row.code, debit=int(row.debit), credit=int(row.credit)) for row in rows]
+    digest = bytes(rows[0].digest) if rows else hashlib.sha256(b"").digest()
+    return totals, digest
 
 
 def tell(unit: sa.Connection, event: Event, *, actor: UUID | None, at: datetime) -> None:
@@ -190,12 +266,101 @@ def open_account(
     )
 
 
-def fold(unit: sa.Connection, *, accounts: int) -> int:
-    """Move the deltas of at most so many accounts into their balance rows; returns how many deltas went."""
-    return int(unit.exec_driver_sql("SELECT ledger.fold(%s)", (accounts,)).scalar_one())
+def fold(unit: sa.Connection, *, after: UUID | None = None, accounts: int) -> tuple[int, UUID | None]:
+    """Move the deltas of at most so many accounts into their balance rows.
+
+    Returns:
+        How many deltas went, and the account to go on after; None when the end was reached.
+    """
+    row = unit.exec_driver_sql("SELECT folded, last FROM ledger.fold(%s, %s)", (after, accounts)).one()
+    return int(row.folded), row.last
 
 
-def _event(event: Event, claim: Claim, entry: Entry | None) -> dict[str, Any]:
+# -- spelling -------------------------------------------------------------------------------------------------
+
+
+def _spelled_claim(evidence: Evidence, claim: Claim, plan: Plan | None) -> tuple[Any, ...]:
+    under = plan.under if plan else None
+    return (
+        claim.authority,
+        "mandate" if under else evidence.kind,
+        evidence.signer,
+        evidence.order_id,
+        evidence.order_kind,
+        evidence.key_id,
+        claim.salt,
+        evidence.content,
+        evidence.signature_base,
+        evidence.signature,
+        under,
+    )
+
+
+def _spelled(plan: Plan, claim: Claim) -> str:
+    """Spell a plan as `ledger.post` reads it; parts that are empty are left out, and cost nothing."""
+    entries = {entry.id: entry for entry in plan.entries}
+    document: dict[str, Any] = {
+        "entries": [
+            {
+                "id": str(entry.id),
+                "kind": entry.kind,
+                "effective_at": entry.effective_at.isoformat(),
+                **_links(entry),
+            }
+            for entry in plan.entries
+        ],
+        "postings": [
+            {
+                "entry": str(entry.id),
+                "line": line,
+                "debit": str(posting.debit),
+                "credit": str(posting.credit),
+                "amount": posting.amount,
+                "of_line": posting.of_line,
+            }
+            for entry in plan.entries
+            for line, posting in enumerate(entry.postings, start=1)
+        ],
+        "events": [_event(event, claim, entries.get(event.entry) if event.entry else None) for event in plan.events],
+    }
+    if plan.limits:
+        document["limits"] = _spelled_limits(plan.limits)
+    if plan.holds:
+        document["holds"] = [
+            {
+                "id": str(hold.id),
+                "account": str(hold.account),
+                "payee": str(hold.payee),
+                "amount": hold.amount,
+                "lapses_at": hold.lapses_at.isoformat(),
+            }
+            for hold in plan.holds
+        ]
+    if plan.captures:
+        document["captures"] = [
+            {"hold": str(one.hold), "entry": str(one.entry), "final": one.final} for one in plan.captures
+        ]
+    if plan.releases:
+        document["releases"] = [{"hold": str(one.hold), "kind": one.kind} for one in plan.releases]
+    if plan.moves:
+        document["moves"] = [{"account": str(one.account), "status": one.status} for one in plan.moves]
+    return json.dumps(document)
+
+
+def _links(entry: Entry) -> dict[str, str]:
+    named = {"settles": entry.settles, "reverses": entry.reverses, "refunds": entry.refunds}
+    return {name: str(id) for name, id in named.items() if id is not None}
+
+
+def _spelled_limits(limits: Sequence[Count]) -> list[dict[str, Any]]:
+    return [
+        {"bucket": one.bucket, "starts": one.starts.isoformat(), "amount": one.amount, "cap": one.cap} for one in limits
+    ]
+
+
+def _event(
+    event: Event, claim: Claim, entry: Entry | None, paid: tuple[tuple[AccountId, BatchItem], ...] = ()
+) -> dict[str, Any]:
     """Finish a drafted event: with the order's salted hash, and the entry in full where it tells of one."""
     data: dict[str, Json] = {
         "order": {"authority": str(claim.authority), "digest": claim.digest.hex(), "kind": claim.order_kind}
@@ -206,17 +371,39 @@ def _event(event: Event, claim: Claim, entry: Entry | None) -> dict[str, Any]:
             "kind": entry.kind,
             "effective_at": events.instant(entry.effective_at),
             "settles": str(entry.settles or ""),
+            "reverses": str(entry.reverses or ""),
+            "refunds": str(entry.refunds or ""),
             "postings": [
                 {"debit": str(p.debit), "credit": str(p.credit), "amount": str(p.amount)} for p in entry.postings
-            ],
+            ]
+            or [{"debit": str(payer), "credit": str(one.payee), "amount": str(one.amount)} for payer, one in paid],
         }
     id = EventId(ids.new())
-    spelled = events.envelope(event, id=id, at=claim.posted_at, actor=claim.signer, data=data)
+    head, tail = events.halves(event, id=id, actor=claim.signer, data=data)
     return {
         "id": str(id),
         "type": event.type,
         "subject": str(event.subject),
-        "actor": str(claim.signer),
         "entry": str(event.entry) if event.entry else None,
-        "bytes": spelled.decode(),
+        "head": head,
+        "tail": tail,
     }
+
+
+class _refusals:  # noqa: N801 - reads as a verb: with _refusals():
+    """Turn what the database refused into the refusal that it names."""
+
+    def __init__(self, limits: tuple[Count, ...] = ()) -> None:
+        self.limits = limits
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        if isinstance(fault, DBAPIError) and getattr(fault.orig, "sqlstate", None) == _REFUSED_SQLSTATE:
+            diagnosis: Any = fault.orig.diag  # type: ignore[union-attr]
+            facts: dict[str, Any] = json.loads(diagnosis.message_detail)
+            renews = {one.bucket: events.instant(one.renews_at) for one in self.limits}
+            if facts.get("limit") in renews:
+                facts["renews_at"] = renews[facts["limit"]]
+            raise refusals.of(diagnosis.message_primary, facts) from None

@@ -29,7 +29,13 @@ SCHEMA: Final = "migration"
 
 FUNCTIONS: Final = (
     "wallet/identity/functions.sql",
-    "wallet/ledger/functions.sql",
+    "wallet/ledger/sql/ground.sql",
+    "wallet/ledger/sql/claim.sql",
+    "wallet/ledger/sql/balances.sql",
+    "wallet/ledger/sql/post.sql",
+    "wallet/ledger/sql/holds.sql",
+    "wallet/ledger/sql/periods.sql",
+    "wallet/ledger/sql/guards.sql",
     "wallet/bills/functions.sql",
 )
 """Re-applied by every upgrade, in this order: functions and grants as they are today. A test finds one left

@@ -16,6 +16,7 @@ from wallet.identity import keys
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.ledger import Claim, Evidence, Plan
+from wallet.ledger.refusals import KeyDead
 from wallet.orders import Outcome
 from wallet.web import fields, gate, problems
 from wallet.web.fields import OrderSchema
@@ -48,6 +49,7 @@ def act(
     status: int = 201,
     check: Callable[[Any, HolderId], None] | None = None,
     possession: Callable[[Any], PublicKey] | None = None,
+    at_once: bool = False,
 ) -> Response:
     """Carry out a signed order: bytes in, the stored outcome out.
 
@@ -58,6 +60,7 @@ def act(
         status: of the answer when it was carried out.
         check: a check with a count of its own, made and committed before the unit.
         possession: reads the key that signs its own enrolment out of the document; no enrolled key is asked for.
+        at_once: whether the verb decides without a lock, so that claim and plan are one statement.
 
     Raises:
         Refusal: those that store nothing.
@@ -77,7 +80,7 @@ def act(
         raise problems.Unparseable(param="Idempotency-Key")
     if check is not None and _undecided(header.signer, header.id):
         if possession is None and _holder_of(proof.key.id) != header.signer:
-            raise orders.KeyDead  # before anything is counted against a signer whom nobody has proven
+            raise KeyDead  # before anything is counted against a signer whom nobody has proven
         check(order, header.signer)
     evidence = Evidence(
         kind="possession" if possession else "signed_order",
@@ -90,7 +93,7 @@ def act(
         signature_base=proof.base,
         signature=proof.signature,
     )
-    return reply(carry_out(evidence, order, verb, answers, admits=gate.admitted(), status=status))
+    return reply(carry_out(evidence, order, verb, answers, admits=gate.admitted(), status=status, at_once=at_once))
 
 
 def session_acts(
@@ -138,7 +141,14 @@ def session_acts(
 
 
 def carry_out(
-    evidence: Evidence, order: Any, verb: Verb, answers: type[Schema], *, admits: frozenset[str], status: int
+    evidence: Evidence,
+    order: Any,
+    verb: Verb,
+    answers: type[Schema],
+    *,
+    admits: frozenset[str],
+    status: int,
+    at_once: bool = False,
 ) -> Outcome:
     """Hand an order to `orders.carry_out`, with the door's spelling."""
     return orders.carry_out(
@@ -150,6 +160,7 @@ def carry_out(
         spell_refusal=problems.spell,
         status=status,
         now=now(),
+        at_once=at_once,
     )
 
 

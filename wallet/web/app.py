@@ -20,6 +20,7 @@ from wallet import city, clock, db, money
 from wallet.bills import agencies as _agencies
 from wallet.config import Config
 from wallet.ledger import guard
+from wallet.limits import Limits
 from wallet.refusal import Refusal
 from wallet.web import (
     accounts,
@@ -27,12 +28,14 @@ from wallet.web import (
     citizen,
     desk,
     gate,
+    holds,
     keys,
     logs,
     openapi,
     orders,
     people,
     problems,
+    refunds,
     rooms,
     transfers,
 )
@@ -40,7 +43,7 @@ from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
 from wallet.web.state import State, me, now, state
 
-DOORS: Final = (accounts, bills, citizen, desk, keys, openapi, orders, people, rooms, transfers)
+DOORS: Final = (accounts, bills, citizen, desk, holds, keys, openapi, orders, people, refunds, rooms, transfers)
 
 _FOLDER: Final = Path(__file__).parent
 
@@ -69,6 +72,7 @@ def create(config: Config) -> Flask:
         app=db.engine(config.database_url, name="web"),
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
+        limits=Limits(demo=config.demo),
     )
     engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
     try:

@@ -306,4 +306,5 @@ def cancel_bill(bill: str) -> Response:
 @described(asks=BillPaymentOrderSchema, answers=BillPaymentSchema, status=201)
 def pay_bills() -> Response:
     """Pay bills under one signature: one entry per bill, all or nothing."""
-    return act(BillPaymentOrderSchema, pay.pay, BillPaymentSchema)
+    verb = partial(pay.pay, limits=state().limits, uses=state().city.uses)
+    return act(BillPaymentOrderSchema, verb, BillPaymentSchema, at_once=True)

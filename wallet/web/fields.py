@@ -71,6 +71,21 @@ class DongField(fields.String):
         return None if value is None else str(value)
 
 
+class SignedDongField(fields.String):
+    """An amount in an answer that may be negative: whole đồng on the account's normal side."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs["metadata"] = {
+            "description": "Signed whole đồng as a decimal string.",
+            "pattern": "^(0|-?[1-9][0-9]{0,18})$",
+            "example": "-85000",
+        } | kwargs.pop("metadata", {})
+        super().__init__(**kwargs)
+
+    def _serialize(self, value: Any, attr: Any, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else str(value)
+
+
 class IdField(fields.String):
     """A UUID in lower case."""
 

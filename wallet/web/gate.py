@@ -19,7 +19,7 @@ from wallet.crypto import PublicKey
 from wallet.identity import keys, roles, sessions
 from wallet.identity.roles import Role
 from wallet.ids import HolderId
-from wallet.orders import KeyDead, NotAdmitted
+from wallet.ledger.refusals import KeyDead, NotAdmitted
 from wallet.signing import Message, Signed
 from wallet.web import problems
 from wallet.web.state import KEYS_REMEMBERED_MAX, me, now, state

@@ -11,6 +11,7 @@ from wallet.city import City
 from wallet.config import Config
 from wallet.crypto import PublicKey
 from wallet.identity.sessions import SignedIn
+from wallet.limits import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class State:
     app: sa.Engine
     audit: sa.Engine
     city: City
+    limits: Limits
     keys: dict[str, PublicKey] = field(default_factory=dict)
     """Public keys by thumbprint. A thumbprint names one key for ever, so an entry is never wrong; whether the key is
     still alive is asked of the database each time."""

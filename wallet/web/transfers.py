@@ -1,6 +1,7 @@
 """POST /v1/transfers."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response
@@ -14,6 +15,7 @@ from wallet.web.act import act
 from wallet.web.fields import AnswerSchema, DongField, IdField, InstantField, OrderSchema
 from wallet.web.gate import admits
 from wallet.web.openapi import described
+from wallet.web.state import state
 
 door = Blueprint("transfers", __name__)
 
@@ -50,4 +52,4 @@ class TransferSchema(AnswerSchema):
 @described(asks=TransferOrderSchema, answers=TransferSchema, status=201)
 def send() -> Response:
     """Move money from one wallet to another, at once."""
-    return act(TransferOrderSchema, transfers.send, TransferSchema)
+    return act(TransferOrderSchema, partial(transfers.send, limits=state().limits), TransferSchema, at_once=True)

@@ -1,0 +1,268 @@
+"""What the proof of the ledger asks the database: one question for each code, as data.
+
+An answer is a row for each difference: about what, and what differs. No row: no difference.
+"""
+
+from typing import Final
+
+QUESTIONS: Final[dict[str, str]] = {
+    # What stored balances say against what the postings come to.
+    "balance_differs": """
+        WITH moved AS (
+            SELECT x.account, sum(x.amount) AS amount FROM (
+                SELECT debit AS account, amount FROM ledger.posting UNION ALL SELECT credit, -amount FROM ledger.posting
+            ) AS x GROUP BY x.account
+        )
+        SELECT a.id, format('stored %s, postings come to %s', b.posted,
+                            CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END * coalesce(m.amount, 0))
+        FROM ledger.account a
+        LEFT JOIN ledger.balance_now b ON b.account = a.id
+        LEFT JOIN moved m ON m.account = a.id
+        WHERE b.posted IS DISTINCT FROM CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END * coalesce(m.amount, 0)""",
+    "floor_broken": """
+        SELECT a.id, format('available %s is below the floor %s', b.posted - b.held, a.floor)
+        FROM ledger.account a JOIN ledger.balance_now b ON b.account = a.id WHERE b.posted - b.held < a.floor""",
+    "floor_differs": """
+        SELECT a.id, format('account %s, balance row %s, chart %s', a.floor, b.floor, c.floor)
+        FROM ledger.account a JOIN ledger.balance b ON b.account = a.id JOIN ledger.chart c ON c.code = a.code
+        WHERE a.floor IS DISTINCT FROM b.floor OR a.floor IS DISTINCT FROM c.floor OR a.normal <> c.normal""",
+    "held_differs": """
+        SELECT b.account, format('held %s, holds come to %s', b.held, coalesce(h.held, 0)) FROM ledger.balance b
+        LEFT JOIN (SELECT h.account, sum(h.amount - coalesce(r.gone, 0)) AS held FROM ledger.hold h
+                   LEFT JOIN (SELECT r.hold, sum(r.captured + r.released) AS gone FROM ledger.resolution r GROUP BY r.hold) AS r
+                        ON r.hold = h.id
+                   GROUP BY h.account) AS h ON h.account = b.account
+        WHERE b.held <> coalesce(h.held, 0)""",
+    "trial_balance_differs": """
+        SELECT 'trial balance', format('debit accounts %s, credit accounts %s', t.debit, t.credit)
+        FROM (SELECT coalesce(sum(b.posted) FILTER (WHERE a.normal = 'debit'), 0) AS debit,
+                     coalesce(sum(b.posted) FILTER (WHERE a.normal = 'credit'), 0) AS credit
+              FROM ledger.account a JOIN ledger.balance_now b ON b.account = a.id) AS t
+        WHERE t.debit <> t.credit""",
+    # Nothing hangs in the air.
+    "posting_orphan": """
+        SELECT p.entry, format('line %s', p.line) FROM ledger.posting p
+        LEFT JOIN ledger.entry e ON e.id = p.entry
+        LEFT JOIN ledger.account d ON d.id = p.debit
+        LEFT JOIN ledger.account c ON c.id = p.credit
+        WHERE e.id IS NULL OR d.id IS NULL OR c.id IS NULL""",
+    "posting_unsound": """
+        SELECT entry, format('line %s: amount %s', line, amount) FROM ledger.posting
+        WHERE amount NOT BETWEEN 1 AND 1000000000000000 OR debit = credit""",
+    "delta_orphan": """
+        SELECT d.id, d.account::text FROM ledger.delta d LEFT JOIN ledger.balance b ON b.account = d.account
+        WHERE b.account IS NULL""",
+    "entry_empty": """
+        SELECT e.id, e.kind FROM ledger.entry e WHERE NOT EXISTS (SELECT 1 FROM ledger.posting p WHERE p.entry = e.id)""",
+    # Each authority and its entries, both ways.
+    "entry_without_authority": """
+        SELECT e.id, e.kind FROM ledger.entry e LEFT JOIN ledger.authority a ON a.id = e.authority WHERE a.id IS NULL""",
+    "authority_without_outcome": """
+        SELECT a.id, a.order_kind FROM ledger.authority a LEFT JOIN ledger.outcome o ON o.authority = a.id
+        WHERE o.authority IS NULL""",
+    # Each posting fits a flow: from where to where, on whose word, out of whose account.
+    "posting_without_flow": """
+        SELECT p.entry, format('line %s: %s, %s to %s by a %s to %s of %s', p.line, e.kind, d.code, c.code, a.kind,
+                               a.order_kind, a.signer)
+        FROM ledger.posting p
+        JOIN ledger.entry e ON e.id = p.entry JOIN ledger.authority a ON a.id = e.authority
+        JOIN ledger.account d ON d.id = p.debit JOIN ledger.account c ON c.id = p.credit
+        LEFT JOIN ledger.flow f ON f.kind = e.kind AND f.authority = a.kind AND f.order_kind = a.order_kind
+                               AND f.debit = d.code AND f.credit = c.code
+        WHERE f.kind IS NULL
+           OR CASE f.debit_of WHEN 'signer' THEN d.holder IS DISTINCT FROM a.signer
+                              WHEN 'house' THEN d.holder IS NOT NULL
+                              WHEN 'payee' THEN (SELECT sum(CASE x.credit WHEN d.id THEN x.amount ELSE -x.amount END) FROM ledger.posting x
+                                                 WHERE x.entry = e.id AND d.id IN (x.debit, x.credit)) < 0
+                              WHEN 'office' THEN NOT EXISTS (SELECT 1 FROM identity.role r WHERE r.holder = a.signer
+                                                             AND r.role = 'officer' AND r.agency = d.holder)
+                              ELSE NOT EXISTS (SELECT 1 FROM ledger.resolution r JOIN ledger.hold h ON h.id = r.hold
+                                               WHERE r.entry = e.id AND h.account = d.id AND h.payee = c.id) END""",
+    "posting_instant_differs": """
+        SELECT p.entry, format('line %s', p.line) FROM ledger.posting p JOIN ledger.entry e ON e.id = p.entry
+        WHERE p.effective_at <> e.effective_at OR p.posted_at <> e.posted_at""",
+    "entry_unnamed": """
+        SELECT e.id, 'its authority does not name it' FROM ledger.entry e
+        LEFT JOIN ledger.outcome o ON o.authority = e.authority WHERE e.id <> ALL (coalesce(o.entries, '{}'))""",
+    "outcome_entry_missing": """
+        SELECT o.authority, n.id::text FROM ledger.outcome o CROSS JOIN LATERAL unnest(o.entries) AS n (id)
+        LEFT JOIN ledger.entry e ON e.id = n.id AND e.authority = o.authority WHERE e.id IS NULL""",
+    "refusal_wrote": """
+        SELECT o.authority, o.code FROM ledger.outcome o
+        WHERE o.code IS NOT NULL AND (EXISTS (SELECT 1 FROM ledger.entry e WHERE e.authority = o.authority)
+                                      OR EXISTS (SELECT 1 FROM ledger.event v WHERE v.authority = o.authority))""",
+    # Each thing done is told, and told as it was.
+    "entry_untold": """
+        SELECT e.id, e.kind FROM ledger.entry e WHERE NOT EXISTS (SELECT 1 FROM ledger.event v WHERE v.entry = e.id)""",
+    "authority_untold": """
+        SELECT a.id, a.order_kind FROM ledger.authority a JOIN ledger.outcome o ON o.authority = a.id
+        WHERE o.code IS NULL AND NOT EXISTS (SELECT 1 FROM ledger.event v WHERE v.authority = a.id)""",
+    "event_differs": """
+        WITH told AS (SELECT v.*, convert_from(v.bytes, 'UTF8')::jsonb AS said FROM ledger.event v)
+        SELECT t.id, t.type FROM told t
+        WHERE t.said ->> 'id' <> t.id::text OR t.said ->> 'type' <> t.type OR t.said ->> 'subject' <> t.subject
+           OR t.said ->> 'actor' <> coalesce(t.actor::text, '') OR t.said ->> 'v' <> '1'
+           OR (t.said ->> 'at')::timestamptz <> t.at""",
+    "event_entry_differs": """
+        WITH told AS (SELECT v.entry, v.id, convert_from(v.bytes, 'UTF8')::jsonb -> 'data' -> 'entry' AS said
+                      FROM ledger.event v WHERE v.entry IS NOT NULL)
+        SELECT t.id, format('entry %s', t.entry) FROM told t
+        LEFT JOIN ledger.entry e ON e.id = t.entry
+        LEFT JOIN LATERAL (
+            SELECT jsonb_agg(jsonb_build_object('debit', p.debit::text, 'credit', p.credit::text, 'amount', p.amount::text)
+                             ORDER BY p.line) AS postings
+            FROM ledger.posting p WHERE p.entry = t.entry) AS p ON true
+        WHERE e.id IS NULL OR t.said -> 'postings' IS DISTINCT FROM p.postings OR t.said ->> 'id' <> e.id::text
+           OR t.said ->> 'kind' <> e.kind OR t.said ->> 'settles' <> coalesce(e.settles::text, '')
+           OR t.said ->> 'reverses' <> coalesce(e.reverses::text, '') OR t.said ->> 'refunds' <> coalesce(e.refunds::text, '')
+           OR (t.said ->> 'effective_at')::timestamptz <> e.effective_at""",
+    "event_order_differs": """
+        SELECT v.id, v.type FROM ledger.event v LEFT JOIN ledger.authority a ON a.id = v.authority
+        WHERE v.authority IS NOT NULL
+          AND (convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,order,authority}' IS DISTINCT FROM a.id::text
+               OR convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,order,digest}' IS DISTINCT FROM encode(a.digest, 'hex')
+               OR v.actor IS DISTINCT FROM a.signer)""",
+    # Holds: within their amount and their time, resolved once, and their payee's alone.
+    "hold_exceeded": """
+        SELECT h.id, format('amount %s, captured %s, released %s', h.amount, r.captured, r.released) FROM ledger.hold h
+        CROSS JOIN LATERAL (SELECT sum(x.captured) AS captured, sum(x.released) AS released, bool_or(x.final) AS final
+                            FROM ledger.resolution x WHERE x.hold = h.id) AS r
+        WHERE r.captured + r.released > h.amount OR r.final AND r.captured + r.released <> h.amount""",
+    "hold_live_differs": """
+        SELECT h.id, CASE WHEN l.hold IS NULL THEN 'unresolved, and not in the working set' ELSE 'resolved, and still in it' END
+        FROM ledger.hold h LEFT JOIN ledger.live_hold l ON l.hold = h.id
+        WHERE (l.hold IS NOT NULL) = EXISTS (SELECT 1 FROM ledger.resolution r WHERE r.hold = h.id AND r.final)""",
+    "hold_unsigned": """
+        SELECT h.id, format('%s to %s of %s', a.kind, a.order_kind, a.signer) FROM ledger.hold h
+        JOIN ledger.authority a ON a.id = h.authority JOIN ledger.account o ON o.id = h.account
+        WHERE a.kind <> 'signed_order' OR a.order_kind <> 'hold' OR o.holder IS DISTINCT FROM a.signer""",
+    "resolution_unlawful": """
+        SELECT r.hold, format('%s by a %s to %s', r.kind, a.kind, a.order_kind) FROM ledger.resolution r
+        JOIN ledger.hold h ON h.id = r.hold JOIN ledger.authority a ON a.id = r.authority
+        JOIN ledger.account p ON p.id = h.payee
+        WHERE CASE r.kind
+              WHEN 'capture' THEN a.kind <> 'mandate' OR a.under <> h.authority OR a.signer IS DISTINCT FROM p.holder
+                                  OR r.at >= h.lapses_at
+              WHEN 'void' THEN a.kind <> 'signed_order' OR a.order_kind <> 'hold_void' OR a.signer IS DISTINCT FROM p.holder
+                               OR r.at >= h.lapses_at
+              ELSE a.kind <> 'rule_run' OR a.order_kind <> 'hold_lapse' OR r.at < h.lapses_at END""",
+    "capture_differs": """
+        SELECT coalesce(r.hold, e.id), format('resolution says %s, entry %s', r.captured, p.amount) FROM ledger.resolution r
+        FULL JOIN (SELECT * FROM ledger.entry WHERE kind = 'capture') AS e ON e.id = r.entry
+        LEFT JOIN LATERAL (SELECT sum(x.amount) AS amount FROM ledger.posting x WHERE x.entry = e.id) AS p ON true
+        WHERE (e.id IS NOT NULL OR r.kind = 'capture') AND r.captured IS DISTINCT FROM p.amount""",
+    "hold_untold": """
+        SELECT h.id, 'hold.placed' FROM ledger.hold h WHERE NOT EXISTS (
+            SELECT 1 FROM ledger.event v WHERE v.subject = h.id::text AND v.type = 'hold.placed' AND v.authority = h.authority
+              AND convert_from(v.bytes, 'UTF8')::jsonb -> 'data' @> jsonb_build_object(
+                  'account', h.account::text, 'payee', h.payee::text, 'amount', h.amount::text))
+        UNION ALL
+        SELECT r.hold, r.kind FROM ledger.resolution r WHERE NOT EXISTS (
+            SELECT 1 FROM ledger.event v WHERE v.subject = r.hold::text AND v.authority = r.authority
+              AND v.type = CASE r.kind WHEN 'capture' THEN 'hold.captured' WHEN 'void' THEN 'hold.voided' ELSE 'hold.lapsed' END)""",
+    # Reversals and refunds: mirrored lines, together at most what was paid, of nothing that itself undoes.
+    "undoing_unlinked": """
+        SELECT e.id, e.kind FROM ledger.entry e
+        LEFT JOIN ledger.entry o ON o.id = coalesce(e.reverses, e.refunds)
+        WHERE (e.kind = 'reversal') <> (e.reverses IS NOT NULL) OR (e.kind = 'refund') <> (e.refunds IS NOT NULL)
+           OR o.reverses IS NOT NULL OR o.refunds IS NOT NULL
+           OR e.reverses IS NULL AND e.refunds IS NULL AND EXISTS (SELECT 1 FROM ledger.posting p WHERE p.entry = e.id AND p.of_line IS NOT NULL)""",
+    "undoing_not_mirrored": """
+        SELECT e.id, format('line %s', p.line) FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id
+        LEFT JOIN ledger.posting o ON o.entry = coalesce(e.reverses, e.refunds) AND o.line = p.of_line
+        WHERE (e.reverses IS NOT NULL OR e.refunds IS NOT NULL)
+          AND (o.entry IS NULL OR o.debit <> p.credit OR o.credit <> p.debit)""",
+    "undone_too_much": """
+        SELECT o.entry, format('line %s: paid %s, given back %s', o.line, o.amount, sum(p.amount)) FROM ledger.entry e
+        JOIN ledger.posting p ON p.entry = e.id
+        JOIN ledger.posting o ON o.entry = coalesce(e.reverses, e.refunds) AND o.line = p.of_line
+        GROUP BY o.entry, o.line, o.amount
+        HAVING sum(p.amount) > o.amount OR bool_or(e.reverses IS NOT NULL) AND count(*) > 1""",
+    # Limits: what the counters say is what was counted less what was given back.
+    "limit_usage_differs": """
+        WITH counted AS (
+            SELECT a.signer AS holder, c.bucket, c.starts, sum(c.amount) AS amount
+            FROM ledger.outcome o JOIN ledger.authority a ON a.id = o.authority
+            CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date, amount bigint)
+            WHERE o.counted IS NOT NULL GROUP BY 1, 2, 3
+        ), back AS (
+            SELECT a.signer AS holder, c.bucket, c.starts, sum(r.released) AS amount
+            FROM ledger.resolution r JOIN ledger.hold h ON h.id = r.hold JOIN ledger.outcome o ON o.authority = h.authority
+            JOIN ledger.authority a ON a.id = o.authority
+            CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date)
+            GROUP BY 1, 2, 3
+        )
+        SELECT coalesce(u.holder, c.holder), format('%s from %s: used %s, counted %s, given back %s', coalesce(u.bucket, c.bucket),
+                                                    coalesce(u.starts, c.starts), u.used, c.amount, coalesce(b.amount, 0))
+        FROM ledger.usage u
+        FULL JOIN counted c ON c.holder = u.holder AND c.bucket = u.bucket AND c.starts = u.starts
+        LEFT JOIN back b ON b.holder = c.holder AND b.bucket = c.bucket AND b.starts = c.starts
+        WHERE u.used IS DISTINCT FROM (c.amount - coalesce(b.amount, 0))""",
+    "limit_exceeded": """
+        SELECT u.holder, format('%s from %s: used %s, cap %s', u.bucket, u.starts, u.used, c.cap) FROM ledger.usage u
+        CROSS JOIN LATERAL (
+            SELECT max(x.cap) AS cap FROM ledger.authority a JOIN ledger.outcome o ON o.authority = a.id
+            CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS x (bucket text, starts date, cap bigint)
+            WHERE a.signer = u.holder AND o.counted IS NOT NULL AND x.bucket = u.bucket AND x.starts = u.starts) AS c
+        WHERE u.used > c.cap""",
+    # Periods: nothing came into one after it was closed, and what was sealed is what the postings come to.
+    "period_late_entry": """
+        SELECT e.id, format('effective %s, posted %s, period closed %s', e.effective_at, e.posted_at, p.closed_at)
+        FROM ledger.period p JOIN ledger.entry e ON e.effective_at < ledger.day_start(p.ends + 1) AND e.posted_at > p.closed_at""",
+    "period_trial_differs": """
+        WITH side AS (
+            SELECT p.debit AS account, p.amount, p.effective_at FROM ledger.posting p
+            UNION ALL SELECT p.credit, -p.amount, p.effective_at FROM ledger.posting p
+        ), total AS (
+            SELECT d.id, a.code, sum(CASE a.normal WHEN 'debit' THEN s.amount ELSE -s.amount END) AS posted, a.normal
+            FROM ledger.period d JOIN side s ON s.effective_at < ledger.day_start(d.ends + 1)
+            JOIN ledger.account a ON a.id = s.account GROUP BY d.id, a.code, a.normal
+        )
+        SELECT coalesce(t.id, x.period), format('%s: sealed %s debit and %s credit, postings come to %s', coalesce(t.code, x.code),
+                                                x.debit, x.credit, t.posted)
+        FROM total t FULL JOIN ledger.trial x ON x.period = t.id AND x.code = t.code
+        WHERE x.debit - x.credit IS DISTINCT FROM CASE t.normal WHEN 'debit' THEN t.posted ELSE -t.posted END""",
+    "snapshot_differs": """
+        WITH last AS (SELECT ends, max(mark) AS mark FROM ledger.period GROUP BY ends ORDER BY ends DESC LIMIT 1),
+        side AS (
+            SELECT p.debit AS account, p.amount, p.effective_at, p.seq FROM ledger.posting p
+            UNION ALL SELECT p.credit, -p.amount, p.effective_at, p.seq FROM ledger.posting p
+        ), moved AS (
+            SELECT s.account, coalesce(sum(s.amount) FILTER (WHERE s.effective_at < ledger.day_start(l.ends + 1)), 0) AS effective,
+                   coalesce(sum(s.amount) FILTER (WHERE s.seq <= l.mark), 0) AS sequenced
+            FROM side s CROSS JOIN last l GROUP BY s.account
+        )
+        SELECT a.id, format('snapshot %s and %s, postings come to %s and %s', h.effective, h.sequenced, m.effective, m.sequenced)
+        FROM ledger.account a CROSS JOIN last l LEFT JOIN moved m ON m.account = a.id
+        LEFT JOIN LATERAL (SELECT s.effective, s.sequenced FROM ledger.snapshot s WHERE s.account = a.id ORDER BY s.ends DESC LIMIT 1) AS h ON true
+        WHERE (coalesce(h.effective, 0), coalesce(h.sequenced, 0)) IS DISTINCT FROM
+              (CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END * coalesce(m.effective, 0),
+               CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END * coalesce(m.sequenced, 0))""",
+    "period_untold": """
+        SELECT p.id, format('%s %s', p.kind, p.starts) FROM ledger.period p WHERE NOT EXISTS (
+            SELECT 1 FROM ledger.event v WHERE v.subject = p.id::text AND v.type = 'period.closed' AND v.authority = p.authority
+              AND convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,digest}' = encode(p.digest, 'hex')
+              AND convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,ends}' = p.ends::text
+              AND convert_from(v.bytes, 'UTF8')::jsonb #> '{data,trial}' = (
+                  SELECT coalesce(jsonb_agg(jsonb_build_object('code', t.code, 'debit', t.debit::text, 'credit', t.credit::text)
+                                            ORDER BY t.code), '[]') FROM ledger.trial t WHERE t.period = p.id))""",
+    # Accounts: in the state that their last move says, each move told.
+    "account_status_differs": """
+        SELECT a.id, format('is %s, was last moved to %s', a.status, m.status) FROM ledger.account a
+        LEFT JOIN LATERAL (SELECT x.status FROM ledger.account_move x WHERE x.account = a.id ORDER BY x.line DESC LIMIT 1) AS m ON true
+        WHERE a.status <> coalesce(m.status, 'open')""",
+    "account_move_untold": """
+        SELECT m.account, m.status FROM ledger.account_move m WHERE NOT EXISTS (
+            SELECT 1 FROM ledger.event v WHERE v.subject = m.account::text AND v.authority = m.authority
+              AND v.type = 'account.' || CASE m.status WHEN 'open' THEN 'thawed' ELSE m.status END)""",
+    "closed_not_empty": """
+        SELECT a.id, format('posted %s, held %s', b.posted, b.held) FROM ledger.account a
+        JOIN ledger.balance_now b ON b.account = a.id WHERE a.status = 'closed' AND (b.posted <> 0 OR b.held <> 0)""",
+    # What was asked is what was kept.
+    "digest_differs": """
+        SELECT a.id, a.order_kind FROM ledger.authority a JOIN person.order_content c ON c.authority = a.id
+        WHERE sha256(c.salt || c.bytes) <> a.digest""",
+    "key_not_signers": """
+        SELECT a.id, a.key_id FROM ledger.authority a LEFT JOIN identity.key k ON k.id = a.key_id
+        WHERE a.key_id IS NOT NULL AND k.holder IS DISTINCT FROM a.signer""",
+}

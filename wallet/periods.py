@@ -1,0 +1,155 @@
+"""Periods: a day or a month closed for good, its trial balance sealed as an event; and what is done every night before.
+
+Words   Closed: nothing takes effect in it any more. A later correction takes effect in the open period and names the entry
+        that it corrects (`reverses`, `refunds`).
+        The collection sweep moves at the bank what citizens paid to agencies: from the guarantee account, which covers
+        wallets, to the collection account, which the law keeps apart.
+Source  Circular 40/2024/TT-NHNN (guarantee account one đồng for each in a wallet, apart from money collected for others).
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal
+
+import sqlalchemy as sa
+
+from wallet import clock, ids, ledger, orders
+from wallet.events import Event
+from wallet.ids import AccountId, EntryId, OrderId, PeriodId
+from wallet.ledger import Claim, Entry, Plan, Posting, balances, chart
+from wallet.money import Dong
+from wallet.refusal import Refusal
+
+GRACE: Final = timedelta(minutes=10)
+"""How long after a period's end it can be closed: longer than any unit lives that read its clock before. The ledger asks
+for the same."""
+
+Kind = Literal["day", "month"]
+
+
+class ShapeWrong(Refusal):
+    """A month starts on its first day."""
+
+    code = "period_shape"
+    status = 422
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseOrder:
+    """What an auditor or operator ordered: close the day, or the month, that starts then."""
+
+    id: OrderId
+    kind: Kind
+    starts: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A period that was closed, with its trial balance in whole đồng and the digest of all balances at its end."""
+
+    period: PeriodId
+    kind: Kind
+    starts: date
+    ends: date
+    digest: str
+    rows: tuple[balances.Total, ...]
+
+
+def close(unit: sa.Connection, claim: Claim, order: CloseOrder, *, now: datetime) -> Plan:  # noqa: ARG001 - as every verb
+    """Close a period, and seal its trial balance as an event.
+
+    Args:
+        unit: an open unit whose order is claimed; it waits for every posting that has begun in the period.
+        claim: whose order it is.
+        order: the period.
+        now: the door's clock; whether the period is over is judged by the database's.
+
+    Raises:
+        ShapeWrong; refusals.PeriodOpen: it is not over; refusals.PeriodClosed: it, or a later one, is closed.
+    """
+    ends = order.starts
+    if order.kind == "month":
+        if order.starts.day != 1:
+            raise ShapeWrong(param="starts")
+        ends = last_of_month(order.starts)
+    period = PeriodId(ids.new())
+    rows, digest = ledger.close_period(unit, claim, period=period, kind=order.kind, starts=order.starts, ends=ends)
+    told = Event(
+        type="period.closed",
+        subject=period,
+        data={
+            "digest": digest.hex(),
+            "ends": ends.isoformat(),
+            "kind": order.kind,
+            "starts": order.starts.isoformat(),
+            "trial": [{"code": row.code, "credit": str(row.credit), "debit": str(row.debit)} for row in rows],
+        },
+    )
+    done = Closed(period=period, kind=order.kind, starts=order.starts, ends=ends, digest=digest.hex(), rows=tuple(rows))
+    return Plan(events=(told,), answer=done)
+
+
+def last_of_month(day: date) -> date:
+    """Return the last day of a day's month."""
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+def closed_through(connection: sa.Connection) -> date | None:
+    """Return the last day that is closed."""
+    found: date | None = connection.exec_driver_sql("SELECT max(ends) FROM ledger.period").scalar_one()
+    return found
+
+
+def nightly(database: sa.Engine, *, now: datetime) -> None:
+    """Once a day is over: sweep what was collected, close the day and, after its last day, the month. Done twice, or by two
+    workers, it changes nothing more. Books in which nothing was ever posted are not closed.
+    """
+    yesterday = clock.day_of(now) - timedelta(days=1)
+    if now < clock.day_bounds(yesterday)[1] + GRACE:
+        return
+    with database.connect() as connection:
+        began = connection.exec_driver_sql("SELECT 1 FROM ledger.entry LIMIT 1").first() is not None
+        through = closed_through(connection)
+    if not began or (through is not None and through >= yesterday):
+        return
+    sweep(database, yesterday, now=now)
+    _close_by_rule(database, "day", yesterday, now=now)
+    if yesterday == last_of_month(yesterday):
+        _close_by_rule(database, "month", yesterday.replace(day=1), now=now)
+
+
+def _close_by_rule(database: sa.Engine, kind: Kind, starts: date, *, now: datetime) -> None:
+    def decide(unit: sa.Connection, claim: Claim) -> Plan:
+        order = CloseOrder(id=OrderId(claim.authority), kind=kind, starts=starts)
+        plan = close(unit, claim, order, now=now)
+        return Plan(events=plan.events, answer={"period": str(plan.answer.period)})
+
+    orders.run_rule(database, "period_close", f"{kind}:{starts}", decide=decide, now=now, at_once=False)
+
+
+def sweep(database: sa.Engine, day: date, *, now: datetime) -> None:
+    """Move what agencies are owed and the collection account does not hold yet, or hold too much of, once for a day."""
+
+    def decide(connection: sa.Connection, _claim: Claim) -> Plan:
+        totals = {row.code: row for row in balances.trial_balance(connection)}
+        missing = totals[chart.AGENCY].posted - totals[chart.BANK_COLLECTION].posted
+        accounts = balances.house_accounts(connection)
+        return _swept(day, missing, accounts[chart.BANK_COLLECTION], accounts[chart.BANK_GUARANTEE], now=now)
+
+    orders.run_rule(database, "collection_sweep", day.isoformat(), decide=decide, now=now)
+
+
+def _swept(day: date, missing: int, collection: AccountId, guarantee: AccountId, *, now: datetime) -> Plan:
+    data: dict[str, Any] = {"amount": str(missing), "day": day.isoformat()}
+    if missing == 0:
+        told = Event(type="collection.swept", subject=day.isoformat(), data=data)
+        return Plan(events=(told,), answer=data)
+    debit, credit = (collection, guarantee) if missing > 0 else (guarantee, collection)
+    entry = Entry(
+        id=EntryId(ids.new()),
+        kind="collection_sweep",
+        effective_at=now,
+        postings=(Posting(debit=debit, credit=credit, amount=Dong(abs(missing))),),
+    )
+    told = Event(type="collection.swept", subject=day.isoformat(), entry=entry.id, data=data)
+    return Plan(entries=(entry,), events=(told,), answer={**data, "entry": str(entry.id)})
