@@ -25,7 +25,8 @@ END $$;
 -- cannot deadlock. Locks are taken in one order: undone entry, hold, limit counters, accounts by id.
 -- Refuses: limit_exceeded, not_open, too_large, insufficient, period_closed, and what the parts below refuse.
 CREATE OR REPLACE FUNCTION ledger.post(p_authority uuid, p_plan jsonb, p_status smallint, p_body bytea) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     v_kind text;
     v_order_kind text;
@@ -169,7 +170,8 @@ CREATE OR REPLACE FUNCTION ledger.post_order(
     p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea, p_under uuid,
     p_admits text[], p_plan jsonb, p_status smallint, p_body bytea,
     OUT state text, OUT status smallint, OUT body bytea)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     v_roles text[];
 BEGIN
@@ -355,7 +357,8 @@ CREATE OR REPLACE FUNCTION ledger.post_batch(
     p_authority uuid, p_kind text, p_effective_at timestamptz, p_payer uuid, p_limits jsonb,
     p_entries uuid[], p_payees uuid[], p_amounts bigint[], p_events uuid[], p_type text, p_heads text[], p_tails text[])
 RETURNS text[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     v_order record;
     v_available bigint;
