@@ -83,14 +83,8 @@ func verify(dir string) error {
 	if err != nil {
 		return fmt.Errorf("bundles: %v", err)
 	}
-	for i, entry := range entries {
-		found, err := hashes.ReadHashes([]int64{tlog.StoredHashIndex(0, int64(i))})
-		if err != nil {
-			return fmt.Errorf("tiles: %v", err)
-		}
-		if found[0] != tlog.RecordHash(entry) {
-			return fmt.Errorf("bundles: entry %d is not the tile's", i)
-		}
+	if err := checkTiles(dir, tree, entries); err != nil {
+		return fmt.Errorf("tiles: %v", err)
 	}
 	for _, one := range said.Inclusion {
 		if err := tlog.CheckRecord(one.Proof, tree.N, tree.Hash, one.Index, tlog.RecordHash(entries[one.Index])); err != nil {
@@ -192,6 +186,61 @@ func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 	return all, nil
 }
 
+// checkTiles builds the tree of the bundles' entries anew and compares its root and every tile.
+func checkTiles(dir string, tree tlog.Tree, entries [][]byte) error {
+	own, err := grow(entries)
+	if err != nil {
+		return err
+	}
+	if root, err := tlog.TreeHash(tree.N, own); err != nil || root != tree.Hash {
+		return fmt.Errorf("the bundles have another root than the checkpoint: %v", err)
+	}
+	for level := 0; tree.N>>uint(level*tileHeight) > 0; level++ {
+		held := tree.N >> uint(level*tileHeight)
+		for start := int64(0); start < held; start += 1 << tileHeight {
+			tile := tlog.Tile{H: tileHeight, L: level, N: start >> tileHeight, W: 1 << tileHeight}
+			if held-start < int64(tile.W) {
+				tile.W = int(held - start)
+			}
+			expected, err := tlog.ReadTileData(tile, own)
+			if err != nil {
+				return err
+			}
+			data, err := tiles(dir).ReadTiles([]tlog.Tile{tile})
+			if err != nil {
+				return err
+			}
+			if !bytes.Equal(data[0], expected) {
+				return fmt.Errorf("%s is not the tree's", tile.Path())
+			}
+		}
+	}
+	return nil
+}
+
+// stored are all hashes of a tree, in tlog's order.
+type stored []tlog.Hash
+
+func (s *stored) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	var found []tlog.Hash
+	for _, index := range indexes {
+		found = append(found, (*s)[index])
+	}
+	return found, nil
+}
+
+func grow(entries [][]byte) (*stored, error) {
+	own := new(stored)
+	for i, entry := range entries {
+		hashes, err := tlog.StoredHashes(int64(i), entry, own)
+		if err != nil {
+			return nil, err
+		}
+		*own = append(*own, hashes...)
+	}
+	return own, nil
+}
+
 func readEntries(dir string, size int64) ([][]byte, error) {
 	var entries [][]byte
 	for start := int64(0); start < size; start += 1 << tileHeight {
@@ -227,20 +276,13 @@ func makeLog(sizeText string) error {
 	if err != nil {
 		return err
 	}
-	var stored []tlog.Hash
-	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		var found []tlog.Hash
-		for _, index := range indexes {
-			found = append(found, stored[index])
-		}
-		return found, nil
-	})
+	var entries [][]byte
 	for i := int64(0); i < size; i++ {
-		hashes, err := tlog.StoredHashes(i, []byte(fmt.Sprintf("entry %d", i)), reader)
-		if err != nil {
-			return err
-		}
-		stored = append(stored, hashes...)
+		entries = append(entries, []byte(fmt.Sprintf("entry %d", i)))
+	}
+	reader, err := grow(entries)
+	if err != nil {
+		return err
 	}
 	root, err := tlog.TreeHash(size, reader)
 	if err != nil {
