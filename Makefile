@@ -28,6 +28,7 @@ RERUNS := --reruns 1 --only-rerun "Locator expected" --only-rerun "playwright.*T
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run every test, browser tests included (ARGS="-k name" narrows it)
 	@$(BIN)/python -m tests.chromium
+	@$(BIN)/python -m tests.tools
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(RERUNS) $(ARGS)
 
 .PHONY: lint

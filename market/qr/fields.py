@@ -24,7 +24,7 @@ VIETQR_TAG: Final = "38"
 """Where NAPAS has its template written; read, it may have any tag from 26 to 51."""
 
 OWN_GUID: Final = "vn.trangtien"
-"""Ours: a reversed domain, as EMVCo asks of whoever has no AID; see docs/decisions/0032 before another city changes it."""
+"""Ours: a reversed domain, as EMVCo asks of whoever has no AID; see docs/decisions/0022 before another city changes it."""
 
 OWN_TAG: Final = "26"
 """Where we write our template: the first that EMVCo leaves free."""

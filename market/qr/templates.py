@@ -94,7 +94,7 @@ def _vietqr(members: dict[str, str], where: str, issues: list[Issue]) -> VietQR 
     if not (_BIN.fullmatch(bank) and _ACCOUNT.fullmatch(account)):
         issues += [*wrong, Issue(Code.VIETQR_MALFORMED, beneficiary)]
         return None
-    # NAPAS's own printed sample 6.1.1 has such a leftover: bank and account can still be shown (decision 0031)
+    # NAPAS's own printed sample 6.1.1 has such a leftover: bank and account can still be shown (decision 0021)
     issues += [issue for issue in wrong if issue.code is not Code.STRUCTURE]
     if len(wrong) > 0 or set(inner) != {"00", "01"}:
         issues.append(Issue(Code.VIETQR_EXTRA, beneficiary))

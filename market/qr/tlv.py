@@ -2,7 +2,7 @@
 
 Words   A data object is a two-digit tag, a two-digit length and that many characters; a template's value is data objects.
 Source  EMVCo QRCPS merchant-presented mode 1.1, chapter 3; NAPAS "Quy định về định dạng VietQR" 1.0 (09/2021), 5.1 and
-        5.2.15. Lengths count code points and the checksum covers UTF-8 bytes: docs/decisions/0030.
+        5.2.15. Lengths count code points and the checksum covers UTF-8 bytes: docs/decisions/0020.
 """
 
 import binascii
