@@ -31,16 +31,18 @@ from wallet.web import (
     logs,
     openapi,
     orders,
+    payees,
     people,
     problems,
     rooms,
+    send,
     transfers,
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
 from wallet.web.state import State, me, now, state
 
-DOORS: Final = (accounts, bills, citizen, desk, keys, openapi, orders, people, rooms, transfers)
+DOORS: Final = (accounts, bills, citizen, desk, keys, openapi, orders, payees, people, rooms, send, transfers)
 
 _FOLDER: Final = Path(__file__).parent
 
