@@ -185,8 +185,9 @@ def renew(unit: sa.Connection, claim: Claim, order: CodeOrder, *, now: datetime)
             insert(payee_code)
             .values(code=drawn + check_digit(drawn), holder=holder, made_at=now)
             .on_conflict_do_nothing(index_elements=["code"])
-        )
-        if fresh.rowcount:
+            .returning(payee_code.c.code)
+        ).scalar()
+        if fresh:
             told = Event(type="payee_code.made", subject=holder)
             return Plan(events=(told,), answer=CodeMade(order=order.id))
     raise AssertionError("codes are used up")
