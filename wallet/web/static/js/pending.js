@@ -44,7 +44,9 @@ export async function resolvePending(holder) {
         show(banner, false);
       } else if (outcome.state === "done") {
         if (location.pathname === "/thanh-toan") return location.replace(CONFIRMATION + order.id);
-        showDone(banner, order);
+        // On its own confirmation the page itself says so.
+        if (location.pathname === CONFIRMATION + order.id) show(banner, false);
+        else showDone(banner, order);
       } else {
         holdBills(order.bills, false);
         showRefused(banner, outcome, order.kind);
