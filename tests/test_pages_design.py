@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 from tests import pages
 from tests.make import STATION, Signer
 from tests.pages import House
-from wallet import clock, payees
+from wallet import canonical, clock, payees
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.payees import CodeOrder
@@ -214,7 +214,8 @@ def furnish(house: House) -> Furnished:
     paid = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=payment)
     assert paid.status == 201, paid.body
     refused = str(uuid4())
-    again = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=payment, id=refused)
+    order = canonical.loads(hoa.order("bill_payment", payer=hoa.account, bills=payment)) | {"id": refused}
+    again = hoa.send("POST", "/v1/bill-payments", canonical.dumps(order))
     assert again.status == 409, again.body
     payee = city.citizen("Nguyễn Phước Vĩnh Hoàng Bảo Long", available=9_000)
     people["payee"] = payee
