@@ -6,7 +6,7 @@ Rule    `decode` never raises: whatever was scanned comes back as fields and iss
         reads back equal and without issue, and raises `Unwritable` otherwise.
 Rule    A checksum is no signature. Nobody is paid by what a code says about itself: a payee is looked up in our registry
         by `fields.point`, and only if `issues` is empty. Names and cities in a code are for explaining foreign ones.
-Source  docs/decisions/0020 (lengths and checksum), 0031 (levels of issues), 0032 (our own template).
+Source  docs/decisions/0020 (lengths and checksum), 0021 (levels of issues), 0022 (our own template).
 """
 
 import unicodedata

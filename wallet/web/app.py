@@ -33,17 +33,34 @@ from wallet.web import (
     logs,
     openapi,
     orders,
+    payees,
     people,
     problems,
     refunds,
     rooms,
+    send,
     transfers,
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
 from wallet.web.state import State, me, now, state
 
-DOORS: Final = (accounts, bills, citizen, desk, holds, keys, openapi, orders, people, refunds, rooms, transfers)
+DOORS: Final = (
+    accounts,
+    bills,
+    citizen,
+    desk,
+    holds,
+    keys,
+    openapi,
+    orders,
+    payees,
+    people,
+    refunds,
+    rooms,
+    send,
+    transfers,
+)
 
 _FOLDER: Final = Path(__file__).parent
 
