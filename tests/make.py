@@ -25,6 +25,7 @@ from wallet import city as cities
 from wallet import prove as proving
 from wallet.bills import agencies, find, issue
 from wallet.bills.find import Bill
+from wallet.canonical import Json
 from wallet.client import Client, Reply
 from wallet.crypto import PrivateKey
 from wallet.events import Event
@@ -333,9 +334,18 @@ class City:
         return None
 
     def signed(
-        self, signer: Signer, order_kind: str, decide: Callable[[sa.Connection, Claim], Plan], *, at_once: bool = True
+        self,
+        signer: Signer,
+        order_kind: str,
+        decide: Callable[[sa.Connection, Claim], Plan],
+        *,
+        at_once: bool = True,
+        **own: Json,
     ) -> Any:
         """Carry out a signed order past the doors: for verbs that have none, and for a clock or a plan of the test's own.
+
+        Args:
+            own: what the order says; a door is not there to compare it with what the plan does.
 
         Returns:
             The plan's answer.
@@ -343,7 +353,7 @@ class City:
         Raises:
             Refusal: what was refused, and stored as the order's outcome.
         """
-        evidence, made, refused = self.evidence(signer, order_kind), [], []
+        evidence, made, refused = self.evidence(signer, order_kind, **own), [], []
 
         def deciding(unit: sa.Connection, claim: Claim) -> Plan:
             made.append(decide(unit, claim))
@@ -368,9 +378,9 @@ class City:
             raise refused[0]
         return made[-1].answer
 
-    def evidence(self, signer: Signer, order_kind: str) -> Evidence:
+    def evidence(self, signer: Signer, order_kind: str, **own: Json) -> Evidence:
         """An order's bytes and a signature that covers them, as a gate hands them in."""
-        content = signer.order(order_kind)
+        content = signer.order(order_kind, **own)
         base = f'"content-digest": {signing.content_digest(content)}\n"@signature-params": ("content-digest")'.encode()
         return Evidence(
             kind="signed_order",

@@ -1,11 +1,12 @@
 -- Posting: the one way by which money moves.
 
--- hold_open: share the locks that closing takes for itself alone: of the days on which a plan takes effect (closing a
--- period), and of the accounts' state (closing an account). Advisory, in class 7201: key 0 is the accounts, key n the day.
+-- Two locks are shared by whoever posts and taken for itself alone by whoever closes. Advisory, in class 7201: key 0 is the
+-- accounts' state (closing an account), key n a day (closing a period). Each is shared before what it guards is read.
+
+-- hold_open: share the locks of the days on which a plan takes effect.
 CREATE OR REPLACE FUNCTION ledger.hold_open(p_first date, p_last date) RETURNS void
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(7201, 0);
     FOR day IN (p_first - DATE '2000-01-01') .. (p_last - DATE '2000-01-01') LOOP
         PERFORM pg_advisory_xact_lock_shared(7201, day);
     END LOOP;
@@ -40,6 +41,10 @@ BEGIN
     FROM ledger.authority a WHERE a.id = p_authority;
     IF v_kind = 'officer_order' THEN
         v_office := identity.agency_of(v_signer);
+    END IF;
+    IF jsonb_array_length(p_plan -> 'postings') > 0 OR p_plan ? 'holds' THEN
+        -- Before any account's state is read, or a payment that saw an account open would reach it closed.
+        PERFORM pg_advisory_xact_lock_shared(7201, 0);
     END IF;
     IF p_plan ?| ARRAY['holds', 'captures', 'releases'] THEN
         SELECT h.accounts, h.nets INTO held_accounts, held_nets FROM ledger.judge_holds(p_authority, p_plan) AS h;
@@ -368,6 +373,7 @@ BEGIN
     WHERE a.id = p_authority
       AND EXISTS (SELECT 1 FROM ledger.flow f WHERE f.kind = p_kind AND f.authority = a.kind AND f.order_kind = a.order_kind
                                                 AND f.debit = p.code AND f.debit_of = 'signer');
+    PERFORM pg_advisory_xact_lock_shared(7201, 0);
     PERFORM ledger.hold_open(ledger.day_of(p_effective_at), ledger.day_of(p_effective_at));
     IF EXISTS (SELECT 1 FROM ledger.period p WHERE p.ends >= ledger.day_of(p_effective_at)) THEN
         PERFORM ledger.refused('period_closed', jsonb_build_object('day', ledger.day_of(p_effective_at)));
