@@ -323,21 +323,32 @@ END $$;
 
 -- move_accounts: freeze, thaw or close accounts. A frozen account's payer waits on its balance row; a closed one is empty for
 -- good, so closing waits for every posting that may still have seen it open, and lets none begin meanwhile.
+-- A holder moves their own accounts only, and does not thaw what somebody else froze: the verb has read so without a lock.
 CREATE OR REPLACE FUNCTION ledger.move_accounts(p_authority uuid, p_moves jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 DECLARE
+    v_by record;
     move record;
     v_was text;
+    v_holder uuid;
     v_now record;
 BEGIN
+    SELECT a.kind, a.signer INTO STRICT v_by FROM ledger.authority a WHERE a.id = p_authority;
     FOR move IN SELECT * FROM jsonb_to_recordset(p_moves) AS m (account uuid, status text) ORDER BY m.account LOOP
         IF move.status = 'closed' THEN
             PERFORM pg_advisory_xact_lock(7201, 0);
         END IF;
         PERFORM 1 FROM ledger.balance b WHERE b.account = move.account FOR NO KEY UPDATE;
-        SELECT a.status INTO STRICT v_was FROM ledger.account a WHERE a.id = move.account FOR NO KEY UPDATE;
+        SELECT a.status, a.holder INTO STRICT v_was, v_holder FROM ledger.account a WHERE a.id = move.account FOR NO KEY UPDATE;
         IF (v_was, move.status) NOT IN (('open', 'frozen'), ('frozen', 'open'), ('open', 'closed'), ('frozen', 'closed')) THEN
             PERFORM ledger.refused('account_' || v_was, jsonb_build_object('account', move.account));
+        END IF;
+        IF v_by.kind = 'signed_order' AND v_by.signer IS DISTINCT FROM v_holder THEN
+            RAISE EXCEPTION 'a holder moves their own accounts';
+        ELSIF v_by.kind = 'signed_order' AND v_was = 'frozen' AND move.status = 'open' AND v_by.signer <> (
+            SELECT u.signer FROM ledger.account_move m JOIN ledger.authority u ON u.id = m.authority
+            WHERE m.account = move.account ORDER BY m.line DESC LIMIT 1) THEN
+            PERFORM ledger.refused('frozen_by_operator', jsonb_build_object('account', move.account));
         END IF;
         SELECT b.posted, b.held INTO v_now FROM ledger.balance_now b WHERE b.account = move.account;
         IF move.status = 'closed' AND (v_now.posted <> 0 OR v_now.held <> 0) THEN
