@@ -18,7 +18,10 @@ TRACE = re.compile(rb'Traceback|File "|sqlalchemy|psycopg|ledger\.|line \d+, in'
 STORED = ("ledger.authority", "ledger.outcome", "person.order_content")
 """Where a refusal that sticks leaves one row each."""
 
-WRITTEN = ("ledger.entry", "ledger.posting", "ledger.event", "ledger.account", "bills.bill", "identity.key")
+WRITTEN = (
+    *("ledger.entry", "ledger.posting", "ledger.event", "ledger.account", "bills.bill", "identity.key"),
+    *("ledger.hold", "ledger.resolution", "ledger.account_move", "ledger.period"),
+)
 """Where only something done leaves rows."""
 
 
@@ -43,12 +46,13 @@ def _code(reply: Reply) -> str:
 
 
 def books(city: City) -> dict[str, Any]:
-    """Count everything that is ever written, and take the fingerprint of every balance."""
+    """Count everything that is ever written, and take the fingerprint of every balance and of every limit's use."""
     counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in STORED + WRITTEN)
     balances = "SELECT md5(string_agg(concat(account, posted, held), ',' ORDER BY account)) FROM ledger.balance_now"
+    usage = "SELECT md5(string_agg(u::text, ',' ORDER BY u.holder, u.bucket, u.starts)) FROM ledger.usage u"
     with city.engine.connect() as connection:
-        row = connection.exec_driver_sql(f"SELECT {counts}, ({balances})").one()
-    return dict(zip((*STORED, *WRITTEN, "balances"), row, strict=True))
+        row = connection.exec_driver_sql(f"SELECT {counts}, ({balances}), ({usage})").one()
+    return dict(zip((*STORED, *WRITTEN, "balances", "usage"), row, strict=True))
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 -- Posting: the one way by which money moves.
 
--- hold_open: share the locks that closing takes for itself alone: of the days on which a plan takes effect (closing a
--- period), and of the accounts' state (closing an account). Advisory, in class 7201: key 0 is the accounts, key n the day.
+-- Two locks are shared by whoever posts and taken for itself alone by whoever closes. Advisory, in class 7201: key 0 is the
+-- accounts' state (closing an account), key n a day (closing a period). Each is shared before what it guards is read.
+
+-- hold_open: share the locks of the days on which a plan takes effect.
 CREATE OR REPLACE FUNCTION ledger.hold_open(p_first date, p_last date) RETURNS void
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(7201, 0);
     FOR day IN (p_first - DATE '2000-01-01') .. (p_last - DATE '2000-01-01') LOOP
         PERFORM pg_advisory_xact_lock_shared(7201, day);
     END LOOP;
@@ -41,6 +42,10 @@ BEGIN
     FROM ledger.authority a WHERE a.id = p_authority;
     IF v_kind = 'officer_order' THEN
         v_office := identity.agency_of(v_signer);
+    END IF;
+    IF jsonb_array_length(p_plan -> 'postings') > 0 OR p_plan ? 'holds' THEN
+        -- Before any account's state is read, or a payment that saw an account open would reach it closed.
+        PERFORM pg_advisory_xact_lock_shared(7201, 0);
     END IF;
     IF p_plan ?| ARRAY['holds', 'captures', 'releases'] THEN
         SELECT h.accounts, h.nets INTO held_accounts, held_nets FROM ledger.judge_holds(p_authority, p_plan) AS h;
@@ -320,21 +325,32 @@ END $$;
 
 -- move_accounts: freeze, thaw or close accounts. A frozen account's payer waits on its balance row; a closed one is empty for
 -- good, so closing waits for every posting that may still have seen it open, and lets none begin meanwhile.
+-- A holder moves their own accounts only, and does not thaw what somebody else froze: the verb has read so without a lock.
 CREATE OR REPLACE FUNCTION ledger.move_accounts(p_authority uuid, p_moves jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 DECLARE
+    v_by record;
     move record;
     v_was text;
+    v_holder uuid;
     v_now record;
 BEGIN
+    SELECT a.kind, a.signer INTO STRICT v_by FROM ledger.authority a WHERE a.id = p_authority;
     FOR move IN SELECT * FROM jsonb_to_recordset(p_moves) AS m (account uuid, status text) ORDER BY m.account LOOP
         IF move.status = 'closed' THEN
             PERFORM pg_advisory_xact_lock(7201, 0);
         END IF;
         PERFORM 1 FROM ledger.balance b WHERE b.account = move.account FOR NO KEY UPDATE;
-        SELECT a.status INTO STRICT v_was FROM ledger.account a WHERE a.id = move.account FOR NO KEY UPDATE;
+        SELECT a.status, a.holder INTO STRICT v_was, v_holder FROM ledger.account a WHERE a.id = move.account FOR NO KEY UPDATE;
         IF (v_was, move.status) NOT IN (('open', 'frozen'), ('frozen', 'open'), ('open', 'closed'), ('frozen', 'closed')) THEN
             PERFORM ledger.refused('account_' || v_was, jsonb_build_object('account', move.account));
+        END IF;
+        IF v_by.kind = 'signed_order' AND v_by.signer IS DISTINCT FROM v_holder THEN
+            RAISE EXCEPTION 'a holder moves their own accounts';
+        ELSIF v_by.kind = 'signed_order' AND v_was = 'frozen' AND move.status = 'open' AND v_by.signer <> (
+            SELECT u.signer FROM ledger.account_move m JOIN ledger.authority u ON u.id = m.authority
+            WHERE m.account = move.account ORDER BY m.line DESC LIMIT 1) THEN
+            PERFORM ledger.refused('frozen_by_operator', jsonb_build_object('account', move.account));
         END IF;
         SELECT b.posted, b.held INTO v_now FROM ledger.balance_now b WHERE b.account = move.account;
         IF move.status = 'closed' AND (v_now.posted <> 0 OR v_now.held <> 0) THEN
@@ -371,6 +387,7 @@ BEGIN
     WHERE a.id = p_authority
       AND EXISTS (SELECT 1 FROM ledger.flow f WHERE f.kind = p_kind AND f.authority = a.kind AND f.order_kind = a.order_kind
                                                 AND f.debit = p.code AND f.debit_of = 'signer');
+    PERFORM pg_advisory_xact_lock_shared(7201, 0);
     PERFORM ledger.hold_open(ledger.day_of(p_effective_at), ledger.day_of(p_effective_at));
     IF EXISTS (SELECT 1 FROM ledger.period p WHERE p.ends >= ledger.day_of(p_effective_at)) THEN
         PERFORM ledger.refused('period_closed', jsonb_build_object('day', ledger.day_of(p_effective_at)));
