@@ -140,18 +140,22 @@ def executed(
 
 
 def drawn(
-    debit: str, credit: str, amount: int, *, kind: str = "transfer", of_line: int | None = None, **more: Any
+    debit: str,
+    credit: str,
+    amount: int,
+    *,
+    kind: str = "transfer",
+    of_line: int | None = None,
+    under: AuthorityId | None = None,
+    **links: Any,
 ) -> Plan:
-    """A plan of one posting; `more` is the entry's and the plan's own."""
-    own = {name: more.pop(name) for name in ("reverses", "refunds", "effective_at") if name in more}
-    posting = Posting(
-        debit=AccountId(UUID(debit)), credit=AccountId(UUID(credit)), amount=Dong(amount), of_line=of_line
-    )
-    entry = Entry(
-        **{"id": EntryId(ids.new()), "kind": kind, "effective_at": clock.now(), "postings": (posting,), **own}
-    )
+    """A plan of one entry of one posting; `links` are the entry's own members."""
+    payer, payee = AccountId(UUID(debit)), AccountId(UUID(credit))
+    posting = Posting(debit=payer, credit=payee, amount=Dong(amount), of_line=of_line)
+    effective_at = links.pop("effective_at", clock.now())
+    entry = Entry(id=EntryId(ids.new()), kind=kind, effective_at=effective_at, postings=(posting,), **links)
     told = Event(type="forged", subject=entry.id, entry=entry.id)
-    return Plan(entries=(entry,), events=(told,), answer={}, **more)
+    return Plan(entries=(entry,), events=(told,), answer={}, under=under)
 
 
 def authority_of(town: City, order: str) -> AuthorityId:
@@ -373,8 +377,8 @@ def test_an_office_gives_back_only_what_it_was_paid_and_to_whom_it_was_paid(town
             connection.exec_driver_sql("SELECT credit FROM ledger.posting WHERE entry = %s", (entry,)).scalar_one()
         )
     for kind, order_kind in (("refund", "refund"), ("reversal", "reverse")):
-        link = {"refunds" if kind == "refund" else "reverses": entry}
-        crossed = {"reverses" if kind == "refund" else "refunds": entry}
+        link: Any = {"refunds" if kind == "refund" else "reverses": entry}
+        crossed: Any = {"reverses" if kind == "refund" else "refunds": entry}
         for unlinked in (
             drawn(budget, thief.account, 20_000, kind=kind),
             drawn(budget, hoa.account, 20_000, kind=kind, of_line=1, **crossed),
@@ -411,7 +415,8 @@ def test_an_ordinary_entry_undoes_nothing(town: City, square: Square) -> None:
     """A transfer that called itself a reversal would use up the one that an entry has."""
     hoa, thief = square.hoa, square.thief
     paid = hoa.act("/v1/transfers", "transfer", payer=hoa.account, payee=thief.account, amount="5").json()["entry"]
-    for link in ({"reverses": EntryId(UUID(paid))}, {"refunds": EntryId(UUID(paid))}):
+    links: tuple[Any, ...] = ({"reverses": EntryId(UUID(paid))}, {"refunds": EntryId(UUID(paid))})
+    for link in links:
         posing = drawn(thief.account, hoa.account, 5, of_line=1, **link)
         with refused_as_a_bug(town, no_flow("signed_order", "transfer")):
             executed(town, holder_of(thief), "signed_order", posing, key=thief.key.public.id)
