@@ -14,7 +14,7 @@ from flask import Flask
 
 from tests.databases import TestDatabase
 from tests.make import City
-from wallet import db, refusal, words
+from wallet import db, periods, refusal, words
 from wallet.identity.roles import Role
 from wallet.ledger import guard
 from wallet.web import app as web
@@ -171,6 +171,7 @@ def test_a_code_belongs_to_one_refusal(app: Flask) -> None:
 
 def test_no_text_is_left_over_from_a_refusal_that_is_gone(app: Flask) -> None:
     written = tomllib.loads((ROOT / "wallet" / "words.toml").read_text(encoding="utf-8"))
+    assert periods.ShapeWrong in refusal.every(), "also what the worker alone can be refused"
     assert set(written["refusal"]) == {kind.code for kind in refusal.every()}
     for term in written["term"].values():
         assert {"vi", "means"} <= set(term)
@@ -244,12 +245,23 @@ def test_the_program_refuses_to_start_with_a_role_that_could_write_the_books(dat
         "GRANT TRUNCATE ON ledger.event TO {role}",
         "GRANT INSERT ON ledger.posting TO PUBLIC",
         "GRANT UPDATE ON person.order_content TO {role}",
+        "GRANT INSERT ON ledger.hold TO {role}",
+        "GRANT DELETE ON ledger.live_hold TO {role}",
+        "GRANT INSERT (final) ON ledger.resolution TO {role}",
+        "GRANT UPDATE (used) ON ledger.usage TO {role}",
+        "GRANT UPDATE ON ledger.period TO {role}",
+        "GRANT DELETE ON ledger.trial TO PUBLIC",
+        "GRANT UPDATE (effective) ON ledger.snapshot TO {role}",
+        "GRANT INSERT ON ledger.account_move TO {role}",
+        "GRANT INSERT ON ledger.flow TO {role}",
+        "GRANT UPDATE ON ledger.balance_now TO {role}",
+        "ALTER TABLE ledger.usage OWNER TO {role}",
         "GRANT wallet_owner TO {role}",
         "ALTER TABLE ledger.outcome OWNER TO {role}",
     ],
 )
 def test_one_grant_too_many_is_noticed_at_the_start(fresh_database: TestDatabase, grant: str) -> None:
-    """Any of the four ways to write, on any table, by name, by membership, by ownership or through PUBLIC."""
+    """Any of the four ways to write, on any table of the ledger, by name, by membership, by ownership or through PUBLIC."""
     engine = db.engine(fresh_database.config.database_url)
     login = sa.make_url(fresh_database.config.database_url).username
     with fresh_database.superuser() as owner, engine.connect() as connection:

@@ -59,11 +59,14 @@ BEGIN
             SELECT p.entry, p.debit, p.credit, p.amount, e.effective_at, e.reverses, e.refunds, f.debit_of,
                    d.code AS debit_code, d.normal AS debit_normal, d.floor AS debit_floor, d.status AS debit_status,
                    c.normal AS credit_normal, c.floor AS credit_floor, c.status AS credit_status,
-                   f.kind IS NOT NULL AND CASE f.debit_of
+                   f.kind IS NOT NULL AND (e.kind = 'reversal') = (e.reverses IS NOT NULL) AND (e.kind = 'refund') = (e.refunds IS NOT NULL)
+                   AND CASE f.debit_of
                        WHEN 'signer' THEN d.holder = v_signer
                        WHEN 'office' THEN d.holder = v_office
                        WHEN 'house' THEN d.holder IS NULL
-                       ELSE true END AS fits  -- a hold's account is looked at by judge_holds
+                       -- a hold's account is looked at by judge_holds, of every entry that captures
+                       WHEN 'hold' THEN EXISTS (SELECT 1 FROM jsonb_to_recordset(p_plan -> 'captures') AS k (entry uuid) WHERE k.entry = e.id)
+                       ELSE true END AS fits
             FROM jsonb_to_recordset(p_plan -> 'postings') AS p (entry uuid, debit uuid, credit uuid, amount bigint)
             LEFT JOIN entry e ON e.id = p.entry
             LEFT JOIN ledger.account d ON d.id = p.debit
@@ -288,7 +291,7 @@ BEGIN
     INTO wrong
     FROM jsonb_to_recordset(p_plan -> 'entries') AS e (reverses uuid, refunds uuid)
     JOIN ledger.entry o ON o.id = coalesce(e.reverses, e.refunds)
-    ORDER BY code IS NULL LIMIT 1;
+    ORDER BY 2 NULLS LAST LIMIT 1;
     IF wrong.code IS NOT NULL THEN
         PERFORM ledger.refused(wrong.code, jsonb_build_object('entry', wrong.id));
     END IF;
