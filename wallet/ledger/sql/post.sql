@@ -31,6 +31,8 @@ DECLARE
     v_order_kind text;
     v_signer uuid;
     v_office uuid;
+    v_earliest timestamptz;
+    v_latest timestamptz;
     judged record;
     held_accounts uuid[];
     held_nets bigint[];
@@ -44,13 +46,25 @@ BEGIN
     IF p_plan ?| ARRAY['holds', 'captures', 'releases'] THEN
         SELECT h.accounts, h.nets INTO held_accounts, held_nets FROM ledger.judge_holds(p_authority, p_plan) AS h;
     END IF;
+    -- First the locks against closing, then the look: whoever looked before waiting would pay an account closed meanwhile.
+    IF jsonb_array_length(p_plan -> 'postings') > 0 THEN
+        SELECT min(e.effective_at), max(e.effective_at) INTO v_earliest, v_latest
+        FROM jsonb_to_recordset(p_plan -> 'entries') AS e (effective_at timestamptz);
+        IF v_latest > now() + INTERVAL '1 minute' OR v_earliest < now() - INTERVAL '400 days' THEN
+            RAISE EXCEPTION 'an entry takes effect neither in the future nor more than 400 days ago';
+        END IF;
+        PERFORM ledger.hold_open(ledger.day_of(v_earliest), ledger.day_of(v_latest));
+        IF EXISTS (SELECT 1 FROM ledger.period p WHERE p.ends >= ledger.day_of(v_earliest)) THEN
+            PERFORM ledger.refused('period_closed', jsonb_build_object('day', ledger.day_of(v_earliest)));
+        END IF;
+    END IF;
     IF jsonb_array_length(p_plan -> 'postings') > 0 OR held_accounts IS NOT NULL THEN
         -- One pass over the plan: does each posting fit a flow of the chart, and what does each account come to?
         WITH entry AS (
             SELECT * FROM jsonb_to_recordset(p_plan -> 'entries')
             AS x (id uuid, kind text, effective_at timestamptz, reverses uuid, refunds uuid)
         ), line AS (
-            SELECT p.entry, p.debit, p.credit, p.amount, e.effective_at, e.reverses, e.refunds, f.debit_of,
+            SELECT p.entry, p.debit, p.credit, p.amount, e.reverses, e.refunds, f.debit_of,
                    d.code AS debit_code, d.normal AS debit_normal, d.floor AS debit_floor, d.status AS debit_status,
                    c.normal AS credit_normal, c.floor AS credit_floor, c.status AS credit_status,
                    f.kind IS NOT NULL AND CASE f.debit_of
@@ -85,7 +99,6 @@ BEGIN
         SELECT (SELECT count(*) FROM line WHERE fits IS NOT TRUE) + (SELECT count(*) FROM unpaid) AS misfits,
                (SELECT count(*) FROM line) AS lines,
                (SELECT bool_or(reverses IS NOT NULL OR refunds IS NOT NULL) FROM line) AS undoes,
-               (SELECT min(effective_at) FROM line) AS earliest, (SELECT max(effective_at) FROM line) AS latest,
                array_agg(e.id ORDER BY e.id) FILTER (WHERE draws) AS drawn,
                array_agg(e.net ORDER BY e.id) FILTER (WHERE draws) AS drawn_nets,
                array_agg(e.held ORDER BY e.id) FILTER (WHERE draws) AS drawn_helds,
@@ -99,18 +112,10 @@ BEGIN
             RAISE EXCEPTION 'no flow lets a % to % post this', v_kind, v_order_kind;
         ELSIF judged.lines > 256 THEN
             RAISE EXCEPTION 'a plan has at most 256 postings';
-        ELSIF judged.latest > now() + INTERVAL '1 minute' OR judged.earliest < now() - INTERVAL '400 days' THEN
-            RAISE EXCEPTION 'an entry takes effect neither in the future nor more than 400 days ago';
         ELSIF judged.shut IS NOT NULL THEN
             PERFORM ledger.refuse_shut(judged.shut, 'payee');
         ELSIF judged.swollen IS NOT NULL THEN
             PERFORM ledger.refused('too_large', jsonb_build_object('account', judged.swollen));
-        END IF;
-        IF judged.lines > 0 THEN
-            PERFORM ledger.hold_open(ledger.day_of(judged.earliest), ledger.day_of(judged.latest));
-            IF EXISTS (SELECT 1 FROM ledger.period p WHERE p.ends >= ledger.day_of(judged.earliest)) THEN
-                PERFORM ledger.refused('period_closed', jsonb_build_object('day', ledger.day_of(judged.earliest)));
-            END IF;
         END IF;
         IF judged.undoes THEN
             PERFORM ledger.judge_undoing(p_plan);
