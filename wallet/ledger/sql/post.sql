@@ -279,15 +279,15 @@ BEGIN
     WHERE o.id IN (SELECT coalesce(e.reverses, e.refunds) FROM jsonb_to_recordset(p_plan -> 'entries') AS e (reverses uuid, refunds uuid))
     ORDER BY o.id FOR NO KEY UPDATE;
 
-    SELECT o.id, CASE
-        WHEN o.reverses IS NOT NULL OR o.refunds IS NOT NULL THEN 'not_reversible'
-        WHEN EXISTS (SELECT 1 FROM ledger.entry r WHERE r.reverses = o.id) THEN 'reversed'
-        WHEN e.reverses IS NOT NULL AND EXISTS (SELECT 1 FROM ledger.entry r WHERE r.refunds = o.id) THEN 'refunded' END AS code
-    INTO wrong
-    FROM jsonb_to_recordset(p_plan -> 'entries') AS e (reverses uuid, refunds uuid)
-    JOIN ledger.entry o ON o.id = coalesce(e.reverses, e.refunds)
-    ORDER BY code IS NULL LIMIT 1;
-    IF wrong.code IS NOT NULL THEN
+    SELECT x.id, x.code INTO wrong
+    FROM (SELECT o.id, CASE
+              WHEN o.reverses IS NOT NULL OR o.refunds IS NOT NULL THEN 'not_reversible'
+              WHEN EXISTS (SELECT 1 FROM ledger.entry r WHERE r.reverses = o.id) THEN 'reversed'
+              WHEN e.reverses IS NOT NULL AND EXISTS (SELECT 1 FROM ledger.entry r WHERE r.refunds = o.id) THEN 'refunded' END AS code
+          FROM jsonb_to_recordset(p_plan -> 'entries') AS e (reverses uuid, refunds uuid)
+          JOIN ledger.entry o ON o.id = coalesce(e.reverses, e.refunds)) AS x
+    WHERE x.code IS NOT NULL LIMIT 1;
+    IF FOUND THEN
         PERFORM ledger.refused(wrong.code, jsonb_build_object('entry', wrong.id));
     END IF;
 
