@@ -266,3 +266,57 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, a.key_id FROM ledger.authority a LEFT JOIN identity.key k ON k.id = a.key_id
         WHERE a.key_id IS NOT NULL AND k.holder IS DISTINCT FROM a.signer""",
 }
+
+SINCE: Final[dict[str, tuple[str, str]]] = {
+    "posting_orphan": ("ledger.posting p", "posted_at"),
+    "posting_without_flow": ("ledger.posting p", "posted_at"),
+    "posting_instant_differs": ("ledger.posting p", "posted_at"),
+    "entry_empty": ("ledger.entry e", "posted_at"),
+    "entry_without_authority": ("ledger.entry e", "posted_at"),
+    "authority_without_outcome": ("ledger.authority a", "at"),
+    "entry_unnamed": ("ledger.entry e", "posted_at"),
+    "entry_untold": ("ledger.entry e", "posted_at"),
+    "authority_untold": ("ledger.authority a", "at"),
+    "event_differs": ("ledger.event v", "at"),
+    "event_entry_differs": ("ledger.event v", "at"),
+    "event_order_differs": ("ledger.event v", "at"),
+    "resolution_unlawful": ("ledger.resolution r", "at"),
+    "capture_differs": ("ledger.resolution r", "at"),
+    "undoing_unlinked": ("ledger.entry e", "posted_at"),
+    "undoing_not_mirrored": ("ledger.entry e", "posted_at"),
+    "account_move_untold": ("ledger.account_move m", "at"),
+    "period_untold": ("ledger.period p", "closed_at"),
+    "digest_differs": ("ledger.authority a", "at"),
+    "key_not_signers": ("ledger.authority a", "at"),
+}
+"""What an incremental proof asks about new rows only: the table it goes over, and when a row of it came. A question that is
+not named here is asked of everything: it is about the present, or small."""
+
+BALANCES_SINCE: Final = """
+    WITH moved AS (
+        SELECT x.account, sum(x.amount) AS amount FROM (
+            SELECT p.debit AS account, p.amount FROM ledger.posting p WHERE p.seq > %(mark)s
+            UNION ALL SELECT p.credit, -p.amount FROM ledger.posting p WHERE p.seq > %(mark)s
+        ) AS x GROUP BY x.account
+    )
+    SELECT a.id, format('stored %%s, proven %%s and postings since %%s', b.posted, coalesce(s.sequenced, 0), coalesce(m.amount, 0))
+    FROM ledger.account a
+    LEFT JOIN ledger.balance_now b ON b.account = a.id
+    LEFT JOIN moved m ON m.account = a.id
+    LEFT JOIN LATERAL (SELECT x.sequenced FROM ledger.snapshot x WHERE x.account = a.id AND x.ends <= %(ends)s
+                       ORDER BY x.ends DESC LIMIT 1) AS s ON true
+    WHERE b.posted IS DISTINCT FROM coalesce(s.sequenced, 0) + CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END * coalesce(m.amount, 0)"""
+"""In an incremental proof in place of `balance_differs`: what was proven by the period's mark, and the postings since."""
+
+WHOLE: Final = frozenset({"balance_differs", "snapshot_differs", "period_trial_differs", "posting_unsound"})
+"""Asked by a full proof only: they go over every posting there ever was. An incremental one compares the digest instead."""
+
+PROVEN: Final = """
+    SELECT p.ends, max(p.mark) AS mark, max(p.closed_at) AS closed_at,
+           (SELECT encode(sha256(convert_to(coalesce(string_agg(x.account || ':' || x.effective || ':' || x.sequenced, ','
+                                                                ORDER BY x.account), ''), 'UTF8')), 'hex')
+            FROM (SELECT DISTINCT ON (s.account) s.account, s.effective, s.sequenced FROM ledger.snapshot s
+                  WHERE s.ends <= p.ends ORDER BY s.account, s.ends DESC) AS x) AS digest
+    FROM ledger.period p WHERE %(ends)s::date IS NULL OR p.ends = %(ends)s::date
+    GROUP BY p.ends ORDER BY p.ends DESC LIMIT 1"""
+"""Where a proof can be gone on from: a closed period, its mark, and a digest of every account's snapshot by then."""
