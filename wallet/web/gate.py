@@ -36,6 +36,12 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 _TARGET: Final = re.compile(r"/[\x21\x22\x24-\x7e]*")
 """Origin form: no absolute address, no space and no fragment, which the signature library would leave out of the base."""
 
+_HEADERS: Final = [
+    (name, "CONTENT_TYPE" if name == "content-type" else f"HTTP_{name.upper().replace('-', '_')}")
+    for name in signing.HEADERS
+]
+"""Where WSGI keeps the headers that a signature is read from."""
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -158,11 +164,12 @@ def message() -> Message:
     Raises:
         problems.Unparseable: a target that is not in origin form.
     """
-    target = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or ""
+    environ = request.environ
+    target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
     if not _TARGET.fullmatch(target):
         raise problems.Unparseable(param="target")
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    return Message(request.method, state().config.public_origin + target, headers)
+    headers = {name: environ[place] for name, place in _HEADERS if place in environ}
+    return Message(environ["REQUEST_METHOD"], state().config.public_origin + target, headers)
 
 
 def find_key(key_id: str) -> PublicKey | None:
