@@ -20,6 +20,7 @@ from typing import Any, Final
 from unittest import mock
 from uuid import uuid4
 
+import flask
 from flask import Flask
 from gunicorn.config import Config as Gunicorn  # type: ignore[import-untyped]
 from gunicorn.http import get_parser, wsgi  # type: ignore[import-untyped]
@@ -142,7 +143,7 @@ def _parts(client: Client, body: bytes, done: Outcome) -> list[Step]:
     proof, response = gate.signed(body), act.reply(done)
     parts: list[tuple[int, str, Callable[[], object]]] = [
         (1, "before the door: clock, request id", gate.enter),
-        (1, "content type, length, body, idempotency key", lambda: (act.order_body(), act._idempotency_key())),
+        (1, "content type, length, body, idempotency key", _heard(body)),
         (1, "target and headers as they were sent", gate.message),
         (1, "signature", lambda: signing.verify(message, key=gate.find_key, body=body, now=now())),
         (2, P256, lambda: proof.key.verifies(proof.signature, proof.base)),
@@ -153,6 +154,18 @@ def _parts(client: Client, body: bytes, done: Outcome) -> list[Step]:
         (1, "after the door: headers", lambda: gate.leave(response)),
     ]
     return [Step(name=name, call=call, depth=depth) for depth, name, call in parts]
+
+
+def _heard(body: bytes) -> Callable[[], object]:
+    """Return a call that reads the request's body from the start each time."""
+    made = flask.request.environ
+
+    def call() -> None:
+        made["wsgi.input"] = BytesIO(body)
+        act.order_body()
+        act._idempotency_key()
+
+    return call
 
 
 def environ_of(raw: bytes) -> dict[str, Any]:

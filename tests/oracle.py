@@ -53,7 +53,7 @@ def one_spelling(message: Message, names: list[str]) -> bool:
     path, and with neither credentials nor a fragment.
     """
     texts = [message.headers[name] for name in ("signature-input", "signature")]
-    fields: list[Any] = [http_sf.parse(text.encode(), tltype="dictionary") for text in texts]
+    fields: list[Any] = [http_sf.parse(text.strip().encode(), tltype="dictionary") for text in texts]
     if [http_sf.ser(field) for field in fields] != texts or any(len(field) != 1 for field in fields):
         return False
     ((_, parameters),) = fields[1].values()
