@@ -27,6 +27,7 @@ ECDSA_P256: Final = "ecdsa-p256-sha256"
 ED25519: Final = "ed25519"
 
 _COORDINATE = 32
+_ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
 _P256_MEMBERS = {"crv", "kty", "x", "y"}
 _ED25519_MEMBERS = {"crv", "kty", "x"}
 
@@ -44,11 +45,6 @@ class PublicKey:
     jwk: Mapping[str, str]
     _key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
-    @property
-    def library_key(self) -> ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey:
-        """The key as the signature library takes it."""
-        return self._key
-
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Say whether `signature` is this key's over `message` (ECDSA as raw r||s, 64 bytes)."""
         try:
@@ -58,7 +54,7 @@ class PublicKey:
                 if len(signature) != 2 * _COORDINATE:
                     return False
                 der = encode_dss_signature(_int(signature[:_COORDINATE]), _int(signature[_COORDINATE:]))
-                self._key.verify(der, message, ec.ECDSA(hashes.SHA256()))
+                self._key.verify(der, message, _ECDSA_SHA256)
         except InvalidSignature:
             return False
         return True
@@ -119,7 +115,7 @@ class PrivateKey:
         """Sign: ECDSA as raw r||s (64 bytes), or Ed25519."""
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
             return self._key.sign(message)
-        r, s = decode_dss_signature(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
+        r, s = decode_dss_signature(self._key.sign(message, _ECDSA_SHA256))
         return r.to_bytes(_COORDINATE, "big") + s.to_bytes(_COORDINATE, "big")
 
 
