@@ -286,7 +286,7 @@ BEGIN
     INTO wrong
     FROM jsonb_to_recordset(p_plan -> 'entries') AS e (reverses uuid, refunds uuid)
     JOIN ledger.entry o ON o.id = coalesce(e.reverses, e.refunds)
-    ORDER BY code IS NULL LIMIT 1;
+    ORDER BY code NULLS LAST LIMIT 1;
     IF wrong.code IS NOT NULL THEN
         PERFORM ledger.refused(wrong.code, jsonb_build_object('entry', wrong.id));
     END IF;
