@@ -10,7 +10,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -340,12 +340,12 @@ class City:
         decide: Callable[[sa.Connection, Claim], Plan],
         *,
         at_once: bool = True,
-        **own: Json,
+        said: Mapping[str, Json] | None = None,
     ) -> Any:
         """Carry out a signed order past the doors: for verbs that have none, and for a clock or a plan of the test's own.
 
         Args:
-            own: what the order says; a door is not there to compare it with what the plan does.
+            said: the order's own members; no door compares them with what the plan does, but the proof of the books does.
 
         Returns:
             The plan's answer.
@@ -353,7 +353,7 @@ class City:
         Raises:
             Refusal: what was refused, and stored as the order's outcome.
         """
-        evidence, made, refused = self.evidence(signer, order_kind, **own), [], []
+        evidence, made, refused = self.evidence(signer, order_kind, **(said or {})), [], []
 
         def deciding(unit: sa.Connection, claim: Claim) -> Plan:
             made.append(decide(unit, claim))

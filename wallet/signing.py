@@ -4,7 +4,7 @@ Words   A signature base is the exact text that was signed; it is kept with what
 Source  RFC 9421 (signatures), RFC 9530 (Content-Digest), RFC 9651 (how their fields are spelled), RFC 7638 (key ids).
         Of all that RFC 9421 allows we take one profile, so small that a few patterns read it: one signature, in the one
         spelling that RFC 9651 gives it, over exactly the components named here, in any order. The tests hold every
-        answer against the library http-message-signatures (docs/decisions/0020-one-profile-of-signatures.md).
+        answer against the library http-message-signatures (docs/decisions/0026-one-profile-of-signatures.md).
 """
 
 import hashlib
