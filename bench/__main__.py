@@ -18,8 +18,10 @@ from wallet.run.faults import Fault
 def main(argv: list[str]) -> int:
     """Run the parts that were asked for, each in a database of its own."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them when none is named")
+    parser.add_argument("parts", nargs="*", help=f"{' or '.join(PARTS)}; all of them when none is named")
     asked = parser.parse_args(argv).parts or list(PARTS)
+    if strangers := set(asked) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(strangers))}")
     found: list[Figure] = []
     try:
         for part in asked:
