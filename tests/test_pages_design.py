@@ -200,7 +200,7 @@ def furnish(house: House) -> Furnished:
         "station": city.bill(debtor=hoa, amounts=[110_000], agency=STATION),
         "overdue": city.bill(debtor=hoa, issued=old, due=today - timedelta(days=9)),
         "expired": city.bill(debtor=hoa, issued=old, due=today - timedelta(days=9), expires=today - timedelta(days=2)),
-        "paid": city.bill(debtor=hoa, amounts=[123_456_000]),
+        "paid": city.bill(debtor=hoa, amounts=[98_765_000]),
         "other": city.bill(debtor=hoa, agency=STATION),
         "waived": city.bill(debtor=hoa, amounts=[0]),
         "cancelled": city.bill(debtor=hoa),
