@@ -58,11 +58,13 @@ BEGIN
             SELECT p.entry, p.debit, p.credit, p.amount, e.effective_at, e.reverses, e.refunds, f.debit_of,
                    d.code AS debit_code, d.normal AS debit_normal, d.floor AS debit_floor, d.status AS debit_status,
                    c.normal AS credit_normal, c.floor AS credit_floor, c.status AS credit_status,
-                   f.kind IS NOT NULL AND CASE f.debit_of
+                   f.kind IS NOT NULL AND (e.kind = 'reversal') = (e.reverses IS NOT NULL) AND (e.kind = 'refund') = (e.refunds IS NOT NULL)
+                   AND CASE f.debit_of
                        WHEN 'signer' THEN d.holder = v_signer
                        WHEN 'office' THEN d.holder = v_office
                        WHEN 'house' THEN d.holder IS NULL
-                       ELSE true END AS fits  -- a hold's account is looked at by judge_holds
+                       WHEN 'hold' THEN e.id::text IN (SELECT k ->> 'entry' FROM jsonb_array_elements(p_plan -> 'captures') AS k)
+                       ELSE true END AS fits  -- judge_holds looks whether it is that hold's account
             FROM jsonb_to_recordset(p_plan -> 'postings') AS p (entry uuid, debit uuid, credit uuid, amount bigint)
             LEFT JOIN entry e ON e.id = p.entry
             LEFT JOIN ledger.account d ON d.id = p.debit
