@@ -199,6 +199,30 @@ def test_the_ledger_itself_lets_nobody_but_the_payee_capture(town: City, pair: t
         town.signed(hoa, "hold_capture", decide)
 
 
+def test_the_ledger_itself_lets_no_capture_take_of_anything_but_its_hold(
+    town: City, pair: tuple[Signer, Signer]
+) -> None:
+    """Row 43, beneath the verb: an entry that calls itself a capture and captures no hold, or another's wallet's money."""
+    hoa, binh = pair
+    cuc, hold = town.citizen("Lê Thị Cúc", available=50), town.hold(hoa, binh, 600)
+    order = CaptureOrder(id=OrderId(uuid4()), hold=HoldId(UUID(hold)), amount=Dong(5), final=False)
+
+    def without_hold(unit: sa.Connection, claim: Claim) -> Plan:
+        return replace(holds.capture(unit, claim, order, now=clock.now()), captures=())
+
+    def of_another(unit: sa.Connection, claim: Claim) -> Plan:
+        plan = holds.capture(unit, claim, order, now=clock.now())
+        posting = replace(plan.entries[0].postings[0], debit=AccountId(UUID(cuc.account)))
+        return replace(plan, entries=(replace(plan.entries[0], postings=(posting,)),))
+
+    for decide in (without_hold, of_another):
+        with (
+            nothing_moved(town),
+            pytest.raises(sa.exc.DBAPIError, match=r"no flow lets|captured and voided by its payee"),
+        ):
+            town.signed(binh, "hold_capture", decide)
+
+
 # -- lapsed -------------------------------------------------------------------------------------------------
 
 
