@@ -149,12 +149,13 @@ INSERT INTO ledger.entry (id, authority, kind, effective_at, posted_at)
 INSERT INTO ledger.outcome (authority, status, body, entries)
     SELECT authority, 201, convert_to(format('{"entry":"%%s","order":"%%s","said":"%%s"}', entry, order_id, body), 'UTF8'),
            ARRAY[entry] FROM fill.entry ORDER BY n;
-INSERT INTO ledger.posting (entry, line, debit, credit, amount)
-    SELECT entry, line, debit, credit, amount FROM fill.posting ORDER BY n, line;
+INSERT INTO ledger.posting (entry, line, debit, credit, amount, effective_at, posted_at)
+    SELECT p.entry, p.line, p.debit, p.credit, p.amount, e.effective_at, e.at
+    FROM fill.posting p JOIN fill.entry e ON e.n = p.n ORDER BY p.n, p.line;
 INSERT INTO ledger.event (id, type, subject, actor, authority, entry, at, bytes)
     SELECT e.event, e.event_type, e.entry::text, e.signer, e.authority, e.entry, e.at, convert_to(format(
         '{"actor":"%%s","at":"%%s","data":{"entry":{"effective_at":"%%s","id":"%%s","kind":"%%s","postings":[%%s],'
-        '"settles":""},"order":{"authority":"%%s","digest":"%%s","kind":"%%s"}},"id":"%%s","subject":"%%s","type":"%%s",'
+        '"refunds":"","reverses":"","settles":""},"order":{"authority":"%%s","digest":"%%s","kind":"%%s"}},"id":"%%s","subject":"%%s","type":"%%s",'
         '"v":"1"}',
         e.signer, to_char(e.at AT TIME ZONE 'UTC', %(instant)s), to_char(e.effective_at AT TIME ZONE 'UTC', %(instant)s),
         e.entry, e.kind, p.said, e.authority, encode(sha256(uuid_send(e.authority)), 'hex'), e.order_kind, e.event, e.entry,

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -25,9 +26,10 @@ from bench.crew import Crew, Pace, compare
 from bench.figures import Figure, against
 from bench.fill import Payer
 from bench.place import own_database
-from wallet import accounts, db
+from wallet import accounts, clock, db
 from wallet.config import Config, ConfigError
 from wallet.ids import AccountId
+from wallet.ledger import balances
 from wallet.run.faults import Fault
 
 GROUPS: Final = 16
@@ -61,6 +63,7 @@ def filled(config: Config, url: str, *, wallets: int, postings: int, say: fill.S
     """Fill a database."""
     fill.city(url, wallets=wallets, postings=postings, say=say)
     people = fill.payers(url, wallets)
+    close_days(url)
     busy = fill.agency_lines(url)[:10] + [payer.account for payer in people[:10]]
     return Filled(config=config, url=url, postings=postings, people=people, busy=busy)
 
@@ -121,6 +124,56 @@ def _sample(url: str, lengths: list[int], done: threading.Event) -> None:
             lengths.append(int(row[0]) if row else 0)
 
 
+CLOSED: Final = """
+WITH day AS (
+    SELECT generate_series(min(ledger.day_of(posted_at)), ledger.day_of(now()) - 1, INTERVAL '1 day')::date AS day
+    FROM ledger.posting
+), sealed AS (  -- each was closed ten minutes after its end, in the night
+    SELECT d.day, ledger.day_start(d.day + 1) + INTERVAL '10 minutes' AS closed_at,
+           (SELECT coalesce(max(p.seq), 0) FROM ledger.posting p
+            WHERE p.posted_at <= ledger.day_start(d.day + 1) + INTERVAL '10 minutes') AS seq_at_close
+    FROM day d
+), authority AS (
+    INSERT INTO ledger.authority (id, kind, signer, order_id, order_kind, digest)
+    SELECT gen_random_uuid(), 'rule_run', '00000000-0000-7000-8000-000000000000', gen_random_uuid(), 'period_close', ''
+    FROM sealed RETURNING id
+)
+INSERT INTO ledger.period (id, kind, starts, ends, mark, seq_at_close, closed_at, digest, authority)
+SELECT gen_random_uuid(), 'day', s.day, s.day, lag(s.seq_at_close, 1, 0::bigint) OVER (ORDER BY s.day), s.seq_at_close,
+       s.closed_at, '',
+       (SELECT min(id::text)::uuid FROM authority)
+FROM sealed s;
+
+WITH side AS (
+    SELECT p.debit AS account, p.amount, p.seq, ledger.day_of(p.effective_at) AS day FROM ledger.posting p
+    UNION ALL SELECT p.credit, -p.amount, p.seq, ledger.day_of(p.effective_at) FROM ledger.posting p
+), moved AS (
+    SELECT s.account, s.day AS ends, sum(s.amount) AS effective, 0::numeric AS sequenced FROM side s GROUP BY 1, 2
+    UNION ALL
+    SELECT s.account, d.ends, 0, sum(s.amount) FROM side s
+    JOIN (SELECT ends, lag(mark, 1, 0::bigint) OVER (ORDER BY ends) AS past, mark FROM ledger.period) AS d
+      ON s.seq > d.past AND s.seq <= d.mark GROUP BY 1, 2
+), daily AS (
+    SELECT m.account, m.ends, sum(m.effective) AS effective, sum(m.sequenced) AS sequenced FROM moved m
+    WHERE m.ends <= (SELECT max(ends) FROM ledger.period) GROUP BY 1, 2
+)
+INSERT INTO ledger.snapshot (account, ends, effective, sequenced)
+SELECT d.account, d.ends, CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END * sum(d.effective) OVER w,
+       CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END * sum(d.sequenced) OVER w
+FROM daily d JOIN ledger.account a ON a.id = d.account
+WINDOW w AS (PARTITION BY d.account ORDER BY d.ends);
+ANALYZE ledger.snapshot, ledger.period;
+"""
+"""Close every day of the fill as the nights would have: too many to have the real verb live through them."""
+
+
+def close_days(superuser_url: str) -> None:
+    """Write the periods and snapshots that nightly closings leave behind."""
+    with psycopg.connect(superuser_url) as admin:
+        admin.execute("SET session_replication_role = replica; SET statement_timeout = 0")
+        admin.execute(CLOSED)
+
+
 Read = Callable[[sa.Connection, AccountId, random.Random], object]
 
 
@@ -130,7 +183,13 @@ def _statement_page(connection: sa.Connection, account: AccountId, luck: random.
     return accounts.statement(connection, account, before=luck.randrange(1, top + 2), rows_max=PAGE_ROWS)
 
 
-KINDS: Final[dict[str, Read]] = {"statement_page": _statement_page}
+def _balance_as_of(connection: sa.Connection, account: AccountId, luck: random.Random) -> object:
+    """Read what an account came to at some instant of the last sixty days, as we know it today."""
+    at = clock.now() - timedelta(seconds=luck.randrange(0, 60 * 86_400))
+    return balances.as_of(connection, account, at, by="effective")
+
+
+KINDS: Final[dict[str, Read]] = {"statement_page": _statement_page, "balance_as_of": _balance_as_of}
 
 
 def _times(city: Filled, read: Read, reads: int) -> list[float]:

@@ -23,6 +23,7 @@ from wallet.run.faults import Fault
 
 GROUPS: Final = 16
 ACCOUNTS_OF_A_CLIENT: Final = 100
+BATCH: Final = 1_000
 ACCOUNTS: Final = GROUPS * ACCOUNTS_OF_A_CLIENT
 OURS, ORM, HORDAK = "ours", "orm", "hordak"
 
@@ -62,7 +63,11 @@ def measure(place: Place, pace: Pace) -> list[Figure]:
         if place.hordak is not None:
             peer = hordak.Hordak(place.hordak, place.peers_url, ACCOUNTS)
             stack.callback(peer.close)
-        return [*_singles(place, people, peer, pace), *_hot(place, people, pace)]
+        return [
+            *_singles(place, people, peer, pace),
+            *_batch(place, people, pace),
+            *_hot(place, people, pace),
+        ]
 
 
 def _singles(place: Place, people: list[Payer], peer: hordak.Hordak | None, pace: Pace) -> Iterator[Figure]:
@@ -80,9 +85,23 @@ def _singles(place: Place, people: list[Payer], peer: hordak.Hordak | None, pace
                 yield against(f"ledger.single_{clients}", rates[OURS], "1/s", other, rate)
 
 
+def _batch(place: Place, people: list[Payer], pace: Pace) -> Iterator[Figure]:
+    """ledger.batch_1000: one payer pays a thousand others in one call, an entry and an event for each."""
+    payees = [payer.account for payer in people[1 : 1 + BATCH]]
+    subjects: list[Subject] = [
+        Crew(OURS, 1, ours.batches(place.config, people[0], payees), postings=len(payees)),
+        pgbench.SingleRows(place.peers_url, place.config.var_dir),
+    ]
+    rates = _compared(subjects, pace)
+    for other, rate in rates.items():
+        if other != OURS:
+            yield against(f"ledger.batch_{len(payees)}", rates[OURS], "postings/s", other, rate)
+
+
 def _hot(place: Place, people: list[Payer], pace: Pace) -> Iterator[Figure]:
-    """ledger.hot_16: everybody pays one account; as the flush is, and slowed to a millisecond."""
-    yield from _hot_now(place, people, pace, f"ledger.hot_{pace.clients}")
+    """ledger.hot_16: everybody pays one merchant, who bears a fee; as the flush is, and slowed to a millisecond."""
+    stalls, fees = ours.merchants(place.url)
+    yield from _hot_now(place, people, stalls, fees, pace, f"ledger.hot_{pace.clients}")
     usual = _pgbench(place, pace, flushes=None)
     with flush.slowed(place.url, place.databases):
         counted: list[float] = []
@@ -91,17 +110,19 @@ def _hot(place: Place, people: list[Payer], pace: Pace) -> Iterator[Figure]:
             raise Fault(f"the flush was not slowed: {slow:.0f} commits/s of one client")
         yield against("flush_1ms.single_rows", slow, "1/s", "the flush as it is", usual)
         yield against("flush_1ms.flushes", counted[0], "1/s", "commits of one client", slow)
-        yield from _hot_now(place, people, pace, f"ledger.hot_{pace.clients}.flush_1ms")
+        yield from _hot_now(place, people, stalls, fees, pace, f"ledger.hot_{pace.clients}.flush_1ms")
 
 
-def _hot_now(place: Place, people: list[Payer], pace: Pace, name: str) -> Iterator[Figure]:
-    hot = people[-1].account
-    own = _own(people)
-    one = [([payer for payer in payers if payer.account != hot], [hot]) for payers, _ in own]
+def _hot_now(
+    place: Place, people: list[Payer], stalls: dict[UUID, UUID], fees: UUID, pace: Pace, name: str
+) -> Iterator[Figure]:
+    hot = stalls[people[-1].account]
+    own = [(payers, [stalls[account] for account in accounts]) for payers, accounts in _own(people)]
+    one = [(payers, [hot]) for payers, _ in own]
     rates = _compared(
         [
-            Crew("one payee", pace.clients, ours.transfers(place.config, one)),
-            Crew("distinct payees", pace.clients, ours.transfers(place.config, own)),
+            Crew("one payee", pace.clients, ours.payments(place.config, one, fees)),
+            Crew("distinct payees", pace.clients, ours.payments(place.config, own, fees)),
             Crew("orm, one payee's row", pace.clients, orm_ledger.client(place.peers_url, _hot_legs)),
         ],
         pace,

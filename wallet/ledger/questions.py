@@ -210,18 +210,21 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT e.id, format('effective %s, posted %s, period closed %s', e.effective_at, e.posted_at, p.closed_at)
         FROM ledger.period p JOIN ledger.entry e ON e.effective_at < ledger.day_start(p.ends + 1) AND e.posted_at > p.closed_at""",
     "period_trial_differs": """
-        WITH side AS (
-            SELECT p.debit AS account, p.amount, p.effective_at FROM ledger.posting p
-            UNION ALL SELECT p.credit, -p.amount, p.effective_at FROM ledger.posting p
+        WITH moved AS (
+            SELECT x.account, ledger.day_of(x.effective_at) AS day, sum(x.amount) AS amount FROM (
+                SELECT p.debit AS account, p.amount, p.effective_at FROM ledger.posting p
+                UNION ALL SELECT p.credit, -p.amount, p.effective_at FROM ledger.posting p
+            ) AS x GROUP BY 1, 2
+        ), line AS (
+            SELECT a.code, a.normal, m.day, sum(m.amount) AS amount FROM moved m JOIN ledger.account a ON a.id = m.account
+            GROUP BY a.code, a.normal, m.day
         ), total AS (
-            SELECT d.id, a.code, sum(CASE a.normal WHEN 'debit' THEN s.amount ELSE -s.amount END) AS posted, a.normal
-            FROM ledger.period d JOIN side s ON s.effective_at < ledger.day_start(d.ends + 1)
-            JOIN ledger.account a ON a.id = s.account GROUP BY d.id, a.code, a.normal
+            SELECT d.id, l.code, sum(l.amount) AS balance FROM ledger.period d JOIN line l ON l.day <= d.ends GROUP BY d.id, l.code
         )
         SELECT coalesce(t.id, x.period), format('%s: sealed %s debit and %s credit, postings come to %s', coalesce(t.code, x.code),
-                                                x.debit, x.credit, t.posted)
+                                                x.debit, x.credit, t.balance)
         FROM total t FULL JOIN ledger.trial x ON x.period = t.id AND x.code = t.code
-        WHERE x.debit - x.credit IS DISTINCT FROM CASE t.normal WHEN 'debit' THEN t.posted ELSE -t.posted END""",
+        WHERE x.debit - x.credit IS DISTINCT FROM t.balance""",
     "snapshot_differs": """
         WITH last AS (SELECT ends, max(mark) AS mark FROM ledger.period GROUP BY ends ORDER BY ends DESC LIMIT 1),
         side AS (
