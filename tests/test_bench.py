@@ -101,6 +101,7 @@ def test_the_ledger_is_measured_beside_its_peers_and_no_money_is_lost(fresh_data
         ("ledger.single_1", "orm"),
         ("ledger.single_1", "pgbench -c 1"),
         ("ledger.single_3", "orm"),
+        ("ledger.batch_1000", "pgbench -c 1"),
         ("ledger.hot_3", "distinct payees"),
         ("ledger.hot_3", "orm, one payee's row"),
         ("flush_1ms.single_rows", "the flush as it is"),
