@@ -18,7 +18,20 @@ TRACE = re.compile(rb'Traceback|File "|sqlalchemy|psycopg|ledger\.|line \d+, in'
 STORED = ("ledger.authority", "ledger.outcome", "person.order_content")
 """Where a refusal that sticks leaves one row each."""
 
-WRITTEN = ("ledger.entry", "ledger.posting", "ledger.event", "ledger.account", "bills.bill", "identity.key")
+WRITTEN = (
+    "ledger.entry",
+    "ledger.posting",
+    "ledger.event",
+    "ledger.account",
+    "ledger.account_move",
+    "ledger.hold",
+    "ledger.live_hold",
+    "ledger.resolution",
+    "ledger.period",
+    "ledger.snapshot",
+    "bills.bill",
+    "identity.key",
+)
 """Where only something done leaves rows."""
 
 
@@ -42,13 +55,22 @@ def _code(reply: Reply) -> str:
     return str(reply.json().get("code"))
 
 
+FINGERPRINTS = {
+    "balances": "md5(string_agg(concat_ws(' ', account, posted, held), ',' ORDER BY account)) FROM ledger.balance_now",
+    "limits": "md5(string_agg(concat_ws(' ', holder, bucket, starts, used), ',' ORDER BY holder, bucket, starts))"
+    " FROM ledger.usage",
+    "states": "md5(string_agg(concat_ws(' ', id, status), ',' ORDER BY id)) FROM ledger.account",
+}
+"""What is written over: every balance, every limit's counter, every account's state."""
+
+
 def books(city: City) -> dict[str, Any]:
-    """Count everything that is ever written, and take the fingerprint of every balance."""
-    counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in STORED + WRITTEN)
-    balances = "SELECT md5(string_agg(concat(account, posted, held), ',' ORDER BY account)) FROM ledger.balance_now"
+    """Count everything that is ever written, and take the fingerprint of what is written over."""
+    counts = [f"(SELECT count(*) FROM {table})" for table in STORED + WRITTEN]
+    prints = [f"(SELECT {fingerprint})" for fingerprint in FINGERPRINTS.values()]
     with city.engine.connect() as connection:
-        row = connection.exec_driver_sql(f"SELECT {counts}, ({balances})").one()
-    return dict(zip((*STORED, *WRITTEN, "balances"), row, strict=True))
+        row = connection.exec_driver_sql(f"SELECT {', '.join(counts + prints)}").one()
+    return dict(zip((*STORED, *WRITTEN, *FINGERPRINTS), row, strict=True))
 
 
 @contextlib.contextmanager

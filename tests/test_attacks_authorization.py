@@ -12,6 +12,7 @@ from tests.attack import nothing_moved, refused
 from tests.databases import TestDatabase
 from tests.make import STATION, WARD, City, Seen, Signer
 from tests.test_attacks_amounts import Page, bill_of
+from wallet import clock
 from wallet.crypto import PrivateKey
 from wallet.identity.roles import Role
 
@@ -88,7 +89,7 @@ MAY_CALL = MAY_ASK | {
 
 @dataclass(frozen=True, kw_only=True)
 class Town:
-    """Two citizens, officers and machines of two agencies, and one of each other role."""
+    """Three citizens, officers and machines of two agencies, and one of each other role."""
 
     city: City
     hoa: Signer
@@ -102,6 +103,11 @@ class Town:
     paid: Seen
     order: str
     pending: str
+    cuc: Signer
+    hold: str
+    """Of hoa's money, for cuc."""
+    sent: str
+    """The entry by which hoa paid cuc."""
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +120,11 @@ def town(database: TestDatabase) -> Iterator[Town]:
         machine = Signer(origin=hoa.origin, key=key, holder=hoa.holder, app=city.app)
         enrolment = machine.order("key_enrol", key=dict(key.public.jwk), label="Máy", device="machine", code="")
         assert machine.send("POST", "/v1/keys", enrolment).json()["state"] == "pending"
+        cuc = city.citizen("Lê Thị Cúc")
+        given = {"payer": hoa.account, "payee": cuc.account, "amount": "1000"}
+        sent = hoa.act("/v1/transfers", "transfer", **given)
+        held = hoa.act("/v1/holds", "hold", **given, lapses_at=str(int(clock.now().timestamp()) + 3600))
+        assert (sent.status, held.status) == (201, 201)
         yield Town(
             city=city,
             hoa=hoa,
@@ -127,6 +138,9 @@ def town(database: TestDatabase) -> Iterator[Town]:
             paid=paid,
             order=done.json()["order"],
             pending=key.public.id,
+            cuc=cuc,
+            hold=held.json()["hold"],
+            sent=sent.json()["entry"],
         )
 
 
@@ -406,6 +420,14 @@ WRITERS = {
     "/v1/bill-lookups": {"hoa", "binh"},
     "/v1/bills": {"ward", "station", "machine"},
     "/v1/bills/{bill}/cancel": {"ward", "station", "machine"},
+    "/v1/holds": {"hoa", "binh"},
+    "/v1/holds/{hold}/captures": {"hoa", "binh"},
+    "/v1/holds/{hold}/void": {"hoa", "binh"},
+    "/v1/refunds": {"hoa", "binh", "machine"},
+    "/v1/reversals": {"hoa", "binh", "machine"},
+    "/v1/accounts/{account}/freeze": {"hoa", "binh"},
+    "/v1/accounts/{account}/thaw": {"hoa", "binh"},
+    "/v1/accounts/{account}/close": {"hoa", "binh"},
 }
 
 EVERYBODY = ("hoa", "binh", "ward", "station", "machine", "auditor", "operator")
@@ -421,13 +443,26 @@ def order_for(town: Town, who: Signer, path: str) -> bytes:
         return who.order("bill_lookup", code=town.bill.code, detail=town.hoa.phone[-4:])
     if path == "/v1/bills":
         return who.order("bill_issue", **bill_of(town.city, town.hoa))
+    if path == "/v1/holds":
+        lapses_at = str(int(clock.now().timestamp()) + 3600)
+        return who.order("hold", payer=town.hoa.account, payee=town.cuc.account, amount="1", lapses_at=lapses_at)
+    if path.endswith("/captures"):
+        return who.order("hold_capture", hold=town.hold, amount="1", final="true")
+    if path.endswith("/void"):
+        return who.order("hold_void", hold=town.hold)
+    if path == "/v1/refunds":
+        return who.order("refund", entry=town.sent, lines=[{"line": "1", "amount": "1"}], reason="Không phải của tôi")
+    if path == "/v1/reversals":
+        return who.order("reverse", entry=town.sent, reason="Không phải của tôi")
+    if path.startswith("/v1/accounts/"):
+        return who.order(f"account_{path.rsplit('/', 1)[-1]}", account=town.hoa.account)
     return who.order("bill_cancel", bill=str(town.bill.id), reason="Không phải của tôi")
 
 
 @pytest.mark.parametrize(("path", "writers"), WRITERS.items(), ids=WRITERS)
 def test_a_role_that_a_door_does_not_admit_writes_nothing_there(town: Town, path: str, writers: set[str]) -> None:
     """Row 86: an officer does not pay, a citizen does not issue, an auditor and an operator do neither."""
-    target = path.format(bill=town.bill.id)
+    target = path.format(bill=town.bill.id, hold=town.hold, account=town.hoa.account)
     outsiders = [name for name in EVERYBODY if name not in writers]
     assert {"auditor", "operator"} <= set(outsiders)
     for name in outsiders:
@@ -513,6 +548,43 @@ def test_what_is_anothers_is_not_there(town: Town) -> None:
     with nothing_moved(city, outcomes=1):
         reply = binh.act("/v1/bill-payments", "bill_payment", payer=binh.account, bills=[town.bill.seen])
         refused(reply, 404, "bill_not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    {
+        "/v1/holds": "account_not_found",
+        "/v1/holds/{hold}/captures": "hold_not_found",
+        "/v1/holds/{hold}/void": "hold_not_found",
+        "/v1/refunds": "entry_not_found",
+        "/v1/reversals": "entry_not_found",
+        "/v1/accounts/{account}/freeze": "account_not_found",
+        "/v1/accounts/{account}/thaw": "account_not_found",
+        "/v1/accounts/{account}/close": "account_not_found",
+    }.items(),
+)
+def test_nobody_holds_captures_gives_back_or_freezes_what_is_anothers(town: Town, path: str, code: str) -> None:
+    """Row 82: a stranger among citizens; and the payer, who neither captures nor lets go of what they have set aside."""
+    target = path.format(hold=town.hold, account=town.hoa.account)
+    strangers = [town.binh, town.hoa] if code in ("hold_not_found", "entry_not_found") else [town.binh, town.cuc]
+    for who in strangers:
+        with nothing_moved(town.city, outcomes=1):
+            refused(who.send("POST", target, order_for(town, who, path)), 404, code)
+    with nothing_moved(town.city):  # an order for one thing, sent to the address of another
+        elsewhere = path.format(hold=uuid4(), account=town.binh.account)
+        if elsewhere != path:
+            refused(town.cuc.send("POST", elsewhere, order_for(town, town.cuc, path)), 404, code)
+
+
+def test_holds_and_entries_of_others_cannot_be_read(town: Town) -> None:
+    """Row 82."""
+    for who, status in ((town.hoa, 200), (town.cuc, 200), (town.binh, 404)):
+        hold, links = who.get(f"/v1/holds/{town.hold}"), who.get(f"/v1/entries/{town.sent}/links")
+        assert (hold.status, links.status) == (status, status)
+    refused(town.binh.get(f"/v1/holds/{town.hold}"), 404, "hold_not_found")
+    refused(town.binh.get(f"/v1/entries/{town.sent}/links"), 404, "entry_not_found")
+    for path in ("limits", "as-of?at=2026-01-01T00:00:00Z", "statement"):
+        refused(town.binh.get(f"/v1/accounts/{town.hoa.account}/{path}"), 404, "account_not_found")
 
 
 def test_an_agency_neither_sees_nor_touches_anothers_bill(town: Town) -> None:
