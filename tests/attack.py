@@ -19,8 +19,18 @@ STORED = ("ledger.authority", "ledger.outcome", "person.order_content")
 """Where a refusal that sticks leaves one row each."""
 
 WRITTEN = (
-    *("ledger.entry", "ledger.posting", "ledger.event", "ledger.account", "bills.bill", "identity.key"),
-    *("ledger.hold", "ledger.resolution", "ledger.account_move", "ledger.period"),
+    "ledger.entry",
+    "ledger.posting",
+    "ledger.event",
+    "ledger.account",
+    "ledger.account_move",
+    "ledger.hold",
+    "ledger.live_hold",
+    "ledger.resolution",
+    "ledger.period",
+    "ledger.snapshot",
+    "bills.bill",
+    "identity.key",
 )
 """Where only something done leaves rows."""
 
@@ -45,14 +55,22 @@ def _code(reply: Reply) -> str:
     return str(reply.json().get("code"))
 
 
+FINGERPRINTS = {
+    "balances": "md5(string_agg(concat_ws(' ', account, posted, held), ',' ORDER BY account)) FROM ledger.balance_now",
+    "limits": "md5(string_agg(concat_ws(' ', holder, bucket, starts, used), ',' ORDER BY holder, bucket, starts))"
+    " FROM ledger.usage",
+    "states": "md5(string_agg(concat_ws(' ', id, status), ',' ORDER BY id)) FROM ledger.account",
+}
+"""What is written over: every balance, every limit's counter, every account's state."""
+
+
 def books(city: City) -> dict[str, Any]:
-    """Count everything that is ever written, and take the fingerprint of every balance and of every limit's use."""
-    counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in STORED + WRITTEN)
-    balances = "SELECT md5(string_agg(concat(account, posted, held), ',' ORDER BY account)) FROM ledger.balance_now"
-    usage = "SELECT md5(string_agg(u::text, ',' ORDER BY u.holder, u.bucket, u.starts)) FROM ledger.usage u"
+    """Count everything that is ever written, and take the fingerprint of what is written over."""
+    counts = [f"(SELECT count(*) FROM {table})" for table in STORED + WRITTEN]
+    prints = [f"(SELECT {fingerprint})" for fingerprint in FINGERPRINTS.values()]
     with city.engine.connect() as connection:
-        row = connection.exec_driver_sql(f"SELECT {counts}, ({balances}), ({usage})").one()
-    return dict(zip((*STORED, *WRITTEN, "balances", "usage"), row, strict=True))
+        row = connection.exec_driver_sql(f"SELECT {', '.join(counts + prints)}").one()
+    return dict(zip((*STORED, *WRITTEN, *FINGERPRINTS), row, strict=True))
 
 
 @contextlib.contextmanager

@@ -12,16 +12,84 @@ from tests.attack import nothing_moved, refused
 from tests.databases import TestDatabase
 from tests.make import STATION, WARD, City, Seen, Signer
 from tests.test_attacks_amounts import Page, bill_of
+from wallet import clock
 from wallet.crypto import PrivateKey
 from wallet.identity.roles import Role
 
-APPEND_ONLY = ("authority", "outcome", "entry", "posting", "event")
-LEDGER = (*APPEND_ONLY, "account", "balance", "chart", "delta", "balance_now")
+APPEND_ONLY = (
+    "account_move",
+    "authority",
+    "entry",
+    "event",
+    "hold",
+    "outcome",
+    "period",
+    "posting",
+    "resolution",
+    "snapshot",
+    "trial",
+)
+WORKING = ("account", "balance", "delta", "live_hold", "usage")
+"""Written over by the ledger's functions, and recomputed by `prove` from what is not."""
+REFERENCE = ("chart", "flow")
+"""Written by migrations."""
+LEDGER = (*APPEND_ONLY, *WORKING, *REFERENCE, "balance_now")
+
+MAY_WRITE = {
+    **dict.fromkeys((f"ledger.{name}" for name in LEDGER), ()),
+    "person.order_content": (),
+    "person.person": ("INSERT",),
+    "identity.holder": ("INSERT",),
+    "identity.role": ("INSERT",),
+    "identity.key": ("INSERT", "UPDATE state", "UPDATE revoked_at"),
+    "identity.pin": ("INSERT", "DELETE"),
+    "identity.known_device": ("INSERT", "UPDATE seen_at", "DELETE"),
+    "identity.session": ("INSERT", "UPDATE seen_at", "DELETE"),
+    "identity.one_time_code": ("INSERT", "UPDATE", "DELETE"),
+    "identity.attempt": ("INSERT", "UPDATE", "DELETE"),
+    "bills.agency": ("INSERT",),
+    "bills.bill": ("INSERT", "UPDATE state", "UPDATE closed_at", "UPDATE close_reason"),
+    "bills.bill_line": ("INSERT",),
+    "bills.payer_grant": ("INSERT", "UPDATE until"),
+    "migration.alembic_version": (),
+}
+"""Every table there is, and how the application may write it: this and nothing else. An auditor writes none."""
+
+SCHEMAS = "('bills', 'identity', 'ledger', 'migration', 'person', 'public')"
+
+MAY_ASK = {
+    "ledger.base_of",
+    "ledger.day_of",
+    "ledger.day_start",
+    "ledger.posted_effective",
+    "ledger.posted_recorded",
+    "ledger.posted_through",
+}
+"""Pure questions, asked with the caller's own rights: all that an auditor may execute."""
+
+MAY_CALL = MAY_ASK | {
+    "bills.lock_bills",
+    "bills.pay_order",
+    "bills.read_bills",
+    "identity.count_attempt",
+    "identity.lock_holder",
+    "ledger.claim",
+    "ledger.close_period",
+    "ledger.conclude",
+    "ledger.fold",
+    "ledger.open_account",
+    "ledger.post",
+    "ledger.post_batch",
+    "ledger.post_order",
+    "ledger.refuse",
+    "ledger.tell",
+}
+"""What the application may execute."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Town:
-    """Two citizens, officers and machines of two agencies, and one of each other role."""
+    """Three citizens, officers and machines of two agencies, and one of each other role."""
 
     city: City
     hoa: Signer
@@ -35,6 +103,11 @@ class Town:
     paid: Seen
     order: str
     pending: str
+    cuc: Signer
+    hold: str
+    """Of hoa's money, for cuc."""
+    sent: str
+    """The entry by which hoa paid cuc."""
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +120,11 @@ def town(database: TestDatabase) -> Iterator[Town]:
         machine = Signer(origin=hoa.origin, key=key, holder=hoa.holder, app=city.app)
         enrolment = machine.order("key_enrol", key=dict(key.public.jwk), label="Máy", device="machine", code="")
         assert machine.send("POST", "/v1/keys", enrolment).json()["state"] == "pending"
+        cuc = city.citizen("Lê Thị Cúc")
+        given = {"payer": hoa.account, "payee": cuc.account, "amount": "1000"}
+        sent = hoa.act("/v1/transfers", "transfer", **given)
+        held = hoa.act("/v1/holds", "hold", **given, lapses_at=str(int(clock.now().timestamp()) + 3600))
+        assert (sent.status, held.status) == (201, 201)
         yield Town(
             city=city,
             hoa=hoa,
@@ -60,6 +138,9 @@ def town(database: TestDatabase) -> Iterator[Town]:
             paid=paid,
             order=done.json()["order"],
             pending=key.public.id,
+            cuc=cuc,
+            hold=held.json()["hold"],
+            sent=sent.json()["entry"],
         )
 
 
@@ -82,41 +163,112 @@ def as_role(database: TestDatabase, role: str) -> psycopg.Connection:
     return psycopg.connect(urls[role], autocommit=True)
 
 
-def a_column(database: TestDatabase, table: str) -> str:
-    """The last column of a table, for an UPDATE that changes nothing."""
+def columns_of(database: TestDatabase, table: str) -> list[str]:
+    """A table's columns; a view's, those through which one could write."""
     question = (
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum DESC LIMIT 1"
+        "SELECT column_name FROM information_schema.columns"
+        " WHERE format('%%s.%%s', table_schema, table_name) = %s AND is_updatable = 'YES' ORDER BY ordinal_position"
     )
     with database.superuser() as owner:
-        row = owner.execute(question, [table]).fetchone()
-    assert row is not None
-    return str(row[0])
+        columns = [str(name) for (name,) in owner.execute(question, [table])]
+    assert columns, table
+    return columns
+
+
+def denied(connection: psycopg.Connection, deed: str) -> bool:
+    """Try a deed and undo it; say whether the grants refuse it. A trigger's refusal behind a grant is none."""
+    try:
+        with connection.transaction(force_rollback=True):
+            connection.execute(deed)
+    except psycopg.errors.InsufficientPrivilege as refusal:
+        return "append-only" not in str(refusal)
+    except psycopg.DatabaseError:
+        return False  # it was let in, and failed for what it did there
+    return False
+
+
+def ways_to_write(table: str, columns: list[str]) -> dict[str, list[str]]:
+    """Every statement that would write a table or lock it against those who do, by the grant that it needs."""
+    view = table == "ledger.balance_now"
+    ways = {
+        "INSERT": [
+            f"INSERT INTO {table} DEFAULT VALUES",
+            f"MERGE INTO {table} USING (SELECT 1) AS one ON false WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
+        ],
+        "DELETE": [f"DELETE FROM {table} WHERE false"],
+        "TRUNCATE": [] if view else [f"TRUNCATE {table}", f"TRUNCATE {table} CASCADE"],
+        "LOCK": [f"LOCK TABLE {table} IN {mode} MODE" for mode in ("SHARE", "EXCLUSIVE", "ACCESS EXCLUSIVE")],
+        "OWN": [] if view else [f"CREATE INDEX ON {table} ({columns[0]})", f"ALTER TABLE {table} DISABLE TRIGGER ALL"],
+    }
+    for column in columns:
+        ways["INSERT"].append(f"INSERT INTO {table} ({column}) OVERRIDING SYSTEM VALUE VALUES (NULL)")
+        ways[f"UPDATE {column}"] = [f"UPDATE {table} SET {column} = DEFAULT WHERE false"]
+        if not view:
+            ways["INSERT"].append(f"COPY {table} ({column}) FROM STDIN")
+    return ways
+
+
+def all_of_it(may: tuple[str, ...], columns: list[str]) -> set[str]:
+    """Spell out what a grant on the whole table grants; any UPDATE or a DELETE may also lock."""
+    spelled = set(may)
+    if "UPDATE" in may:
+        spelled |= {f"UPDATE {column}" for column in columns}
+    if {"UPDATE", "DELETE"} & set(may):
+        spelled.add("LOCK")
+    return spelled
 
 
 @pytest.mark.parametrize("role", ["app", "audit"])
-@pytest.mark.parametrize("table", [*(f"ledger.{name}" for name in LEDGER), "person.order_content"])
-def test_no_role_of_the_service_writes_the_ledgers_tables(database: TestDatabase, role: str, table: str) -> None:
-    """Row 86: only the ledger's own functions do."""
-    column = a_column(database, table)
-    deeds = [
-        f"INSERT INTO {table} DEFAULT VALUES",
-        f"UPDATE {table} SET {column} = {column}",
-        f"DELETE FROM {table}",
-        f"TRUNCATE {table}",
-        f"COPY {table} FROM STDIN",
-        f"SELECT * FROM {table} FOR UPDATE",
-    ]
+@pytest.mark.parametrize("table", MAY_WRITE)
+def test_every_write_that_is_not_granted_is_refused(database: TestDatabase, role: str, table: str) -> None:
+    """Row 86: only the ledger's own functions write the ledger; each way is tried, on each column, as that role."""
+    columns = columns_of(database, table)
+    may = all_of_it(MAY_WRITE[table] if role == "app" else (), columns)
     with as_role(database, role) as connection:
-        connection.execute(f"SELECT * FROM {table} LIMIT 1")
-        for deed in deeds:
-            with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.WrongObjectType)):
-                connection.execute(deed)
+        for way, deeds in ways_to_write(table, columns).items():
+            for deed in deeds[:1] if way in may else deeds:
+                assert denied(connection, deed) == (way not in may), deed
+        if not any(each.startswith("UPDATE") for each in may):
+            for strength in ("UPDATE", "NO KEY UPDATE", "SHARE", "KEY SHARE"):
+                assert denied(connection, f"SELECT 1 FROM {table} FOR {strength}"), strength
+
+
+@pytest.mark.parametrize("role", ["app", "audit"])
+def test_no_role_of_the_service_holds_a_grant_that_only_owners_need(database: TestDatabase, role: str) -> None:
+    """Row 86: a trigger of one's own, a foreign key, or a rebuilt table are ways around as well; also to give away."""
+    question = (
+        "SELECT c.oid::regclass::text, privilege FROM pg_class c"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname IN " + SCHEMAS + ","
+        " unnest(ARRAY['TRUNCATE', 'REFERENCES', 'TRIGGER', 'MAINTAIN', 'SELECT WITH GRANT OPTION',"
+        " 'INSERT WITH GRANT OPTION', 'UPDATE WITH GRANT OPTION']) AS privilege"
+        " WHERE c.relkind IN ('r', 'v') AND has_table_privilege(c.oid, privilege)"
+    )
+    schemas = (
+        "SELECT nspname FROM pg_namespace WHERE nspname IN " + SCHEMAS + " AND has_schema_privilege(oid, 'CREATE')"
+    )
+    with as_role(database, role) as connection:
+        assert connection.execute(question).fetchall() == []
+        assert connection.execute(schemas).fetchall() == []
+
+
+@pytest.mark.parametrize("role", ["app", "audit"])
+@pytest.mark.parametrize("sequence", ["ledger.delta_id_seq", "ledger.event_seq_seq", "ledger.posting_seq_seq"])
+def test_no_role_of_the_service_moves_a_sequence_of_the_ledger(
+    database: TestDatabase, role: str, sequence: str
+) -> None:
+    """Row 86: the order of events and postings is the ledger's own."""
+    with as_role(database, role) as connection:
+        for call in (f"nextval('{sequence}')", f"setval('{sequence}', 1)", f"currval('{sequence}')"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(f"SELECT {call}")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(f"SELECT last_value FROM {sequence}")
 
 
 @pytest.mark.parametrize("table", [*(f"ledger.{name}" for name in APPEND_ONLY), "person.order_content"])
 def test_the_owner_itself_is_refused_by_the_append_only_triggers(database: TestDatabase, table: str) -> None:
     """Row 86: a migration gone wrong, or a hand at the console, changes no history."""
-    column = a_column(database, table)
+    column = columns_of(database, table)[-1]
     deeds = [f"UPDATE {table} SET {column} = {column} WHERE false", f"TRUNCATE {table} CASCADE"]
     if table != "person.order_content":  # deleting a row there is how a person's data is shredded
         deeds.append(f"DELETE FROM {table} WHERE false")
@@ -126,31 +278,88 @@ def test_the_owner_itself_is_refused_by_the_append_only_triggers(database: TestD
                 connection.execute(deed)
 
 
-def test_every_table_of_the_ledger_is_among_those_that_are_tested(database: TestDatabase) -> None:
-    with database.superuser() as owner:
-        question = "SELECT relname FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind IN ('r', 'v')"
-        assert {row[0] for row in owner.execute(question)} == set(LEDGER)
-
-
-def test_an_auditor_can_execute_nothing(database: TestDatabase) -> None:
-    """Row 86: not one function of ours, by name or by default."""
+def test_every_table_and_sequence_is_among_those_that_are_tested(database: TestDatabase) -> None:
+    """Whoever adds a table of the ledger says whether it is append-only."""
     question = (
-        "SELECT p.oid::regprocedure::text, has_function_privilege(p.oid, 'EXECUTE') FROM pg_proc p"
-        " WHERE p.pronamespace IN ('ledger'::regnamespace, 'identity'::regnamespace, 'bills'::regnamespace)"
+        "SELECT format('%s.%s', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname IN " + SCHEMAS + " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
     )
-    with as_role(database, "audit") as audit:
-        may: dict[str, bool] = dict(audit.execute(question).fetchall())
-        assert len(may) >= 10
-        assert {name for name, granted in may.items() if granted} == set()
-        for call in (
-            "ledger.fold(NULL, 1)",
-            "ledger.tell(gen_random_uuid(), 'x', 'x', NULL, now(), '')",
-            "ledger.open_account(gen_random_uuid(), 'wallet', gen_random_uuid(), NULL, NULL, NULL)",
-            "ledger.refuse(gen_random_uuid(), 400::smallint, 'x', '')",
-            "ledger.execute(gen_random_uuid(), '{}', 201::smallint, '')",
-        ):
-            with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                audit.execute(f"SELECT {call}")
+    with database.superuser() as owner:
+        assert {row[0] for row in owner.execute(question)} == set(MAY_WRITE)
+        sequences = owner.execute("SELECT oid::regclass::text FROM pg_class WHERE relkind = 'S' ORDER BY 1").fetchall()
+        assert [row[0] for row in sequences] == [
+            "ledger.delta_id_seq",
+            "ledger.event_seq_seq",
+            "ledger.posting_seq_seq",
+        ]
+
+
+# -- functions ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function:
+    """A function of ours in the database."""
+
+    name: str
+    call: str
+    definer: bool
+    path: str
+
+
+@pytest.fixture(scope="module")
+def functions(database: TestDatabase) -> list[Function]:
+    question = (
+        "SELECT format('%s.%s', n.nspname, p.proname), p.prosecdef, coalesce(array_to_string(p.proconfig, ';'), ''),"
+        " format('%s.%s(%s)', n.nspname, p.proname, (SELECT string_agg(format('NULL::%s', t::regtype), ', ' ORDER BY i)"
+        " FROM unnest(p.proargtypes) WITH ORDINALITY AS x (t, i)))"
+        " FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN " + SCHEMAS
+    )
+    with database.superuser() as owner:
+        rows = owner.execute(question).fetchall()
+    return [Function(name=name, definer=definer, path=path, call=call) for name, definer, path, call in rows]
+
+
+@pytest.mark.parametrize(("role", "may"), [("app", MAY_CALL), ("audit", MAY_ASK)])
+def test_a_role_executes_what_it_was_granted_and_nothing_else(
+    database: TestDatabase, functions: list[Function], role: str, may: set[str]
+) -> None:
+    """Row 86: every function is called; the parts of which posting is made, triggers and look-ups are the owner's."""
+    assert len(functions) > len(MAY_CALL) + 10
+    with as_role(database, role) as connection:
+        for one in functions:
+            try:
+                with connection.transaction(force_rollback=True):
+                    connection.execute(f"SELECT {one.call}")
+                let_in = True
+            except psycopg.DatabaseError as fault:
+                let_in = "permission denied for function" not in str(fault)
+            assert let_in == (one.name in may), one.name
+
+
+def test_what_an_auditor_may_execute_lends_no_rights(database: TestDatabase, functions: list[Function]) -> None:
+    """A question is asked with the asker's own rights: who may not read the postings learns nothing by it."""
+    assert {one.name for one in functions if one.name in MAY_ASK and one.definer} == set()
+    wallet = "(SELECT id FROM ledger.account LIMIT 1)"
+    with as_role(database, "owner") as owner, owner.transaction(force_rollback=True):
+        owner.execute("CREATE ROLE curious")
+        owner.execute("GRANT USAGE ON SCHEMA ledger TO curious")
+        owner.execute("GRANT SELECT ON ledger.account TO curious")
+        for name in ("posted_effective", "posted_recorded"):
+            owner.execute(f"GRANT EXECUTE ON FUNCTION ledger.{name}(uuid, timestamptz) TO curious")
+            owner.execute("SET LOCAL ROLE curious")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), owner.transaction():
+                owner.execute(f"SELECT ledger.{name}({wallet}, now())")
+            owner.execute("RESET ROLE")
+
+
+def test_what_runs_with_the_owners_rights_finds_only_what_is_its_own(functions: list[Function]) -> None:
+    """Row 86: a search_path that ends in pg_temp, so that no table of the caller's stands in for one of ours."""
+    lending = [one for one in functions if one.definer]
+    assert len(lending) >= 15
+    assert {one.path for one in lending} == {
+        f"search_path={schema}, pg_temp" for schema in ("bills", "identity", "ledger")
+    }
 
 
 @pytest.mark.parametrize(
@@ -211,6 +420,14 @@ WRITERS = {
     "/v1/bill-lookups": {"hoa", "binh"},
     "/v1/bills": {"ward", "station", "machine"},
     "/v1/bills/{bill}/cancel": {"ward", "station", "machine"},
+    "/v1/holds": {"hoa", "binh"},
+    "/v1/holds/{hold}/captures": {"hoa", "binh"},
+    "/v1/holds/{hold}/void": {"hoa", "binh"},
+    "/v1/refunds": {"hoa", "binh", "machine"},
+    "/v1/reversals": {"hoa", "binh", "machine"},
+    "/v1/accounts/{account}/freeze": {"hoa", "binh"},
+    "/v1/accounts/{account}/thaw": {"hoa", "binh"},
+    "/v1/accounts/{account}/close": {"hoa", "binh"},
 }
 
 EVERYBODY = ("hoa", "binh", "ward", "station", "machine", "auditor", "operator")
@@ -226,13 +443,26 @@ def order_for(town: Town, who: Signer, path: str) -> bytes:
         return who.order("bill_lookup", code=town.bill.code, detail=town.hoa.phone[-4:])
     if path == "/v1/bills":
         return who.order("bill_issue", **bill_of(town.city, town.hoa))
+    if path == "/v1/holds":
+        lapses_at = str(int(clock.now().timestamp()) + 3600)
+        return who.order("hold", payer=town.hoa.account, payee=town.cuc.account, amount="1", lapses_at=lapses_at)
+    if path.endswith("/captures"):
+        return who.order("hold_capture", hold=town.hold, amount="1", final="true")
+    if path.endswith("/void"):
+        return who.order("hold_void", hold=town.hold)
+    if path == "/v1/refunds":
+        return who.order("refund", entry=town.sent, lines=[{"line": "1", "amount": "1"}], reason="Không phải của tôi")
+    if path == "/v1/reversals":
+        return who.order("reverse", entry=town.sent, reason="Không phải của tôi")
+    if path.startswith("/v1/accounts/"):
+        return who.order(f"account_{path.rsplit('/', 1)[-1]}", account=town.hoa.account)
     return who.order("bill_cancel", bill=str(town.bill.id), reason="Không phải của tôi")
 
 
 @pytest.mark.parametrize(("path", "writers"), WRITERS.items(), ids=WRITERS)
 def test_a_role_that_a_door_does_not_admit_writes_nothing_there(town: Town, path: str, writers: set[str]) -> None:
     """Row 86: an officer does not pay, a citizen does not issue, an auditor and an operator do neither."""
-    target = path.format(bill=town.bill.id)
+    target = path.format(bill=town.bill.id, hold=town.hold, account=town.hoa.account)
     outsiders = [name for name in EVERYBODY if name not in writers]
     assert {"auditor", "operator"} <= set(outsiders)
     for name in outsiders:
@@ -318,6 +548,43 @@ def test_what_is_anothers_is_not_there(town: Town) -> None:
     with nothing_moved(city, outcomes=1):
         reply = binh.act("/v1/bill-payments", "bill_payment", payer=binh.account, bills=[town.bill.seen])
         refused(reply, 404, "bill_not_found")
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    {
+        "/v1/holds": "account_not_found",
+        "/v1/holds/{hold}/captures": "hold_not_found",
+        "/v1/holds/{hold}/void": "hold_not_found",
+        "/v1/refunds": "entry_not_found",
+        "/v1/reversals": "entry_not_found",
+        "/v1/accounts/{account}/freeze": "account_not_found",
+        "/v1/accounts/{account}/thaw": "account_not_found",
+        "/v1/accounts/{account}/close": "account_not_found",
+    }.items(),
+)
+def test_nobody_holds_captures_gives_back_or_freezes_what_is_anothers(town: Town, path: str, code: str) -> None:
+    """Row 82: a stranger among citizens; and the payer, who neither captures nor lets go of what they have set aside."""
+    target = path.format(hold=town.hold, account=town.hoa.account)
+    strangers = [town.binh, town.hoa] if code in ("hold_not_found", "entry_not_found") else [town.binh, town.cuc]
+    for who in strangers:
+        with nothing_moved(town.city, outcomes=1):
+            refused(who.send("POST", target, order_for(town, who, path)), 404, code)
+    with nothing_moved(town.city):  # an order for one thing, sent to the address of another
+        elsewhere = path.format(hold=uuid4(), account=town.binh.account)
+        if elsewhere != path:
+            refused(town.cuc.send("POST", elsewhere, order_for(town, town.cuc, path)), 404, code)
+
+
+def test_holds_and_entries_of_others_cannot_be_read(town: Town) -> None:
+    """Row 82."""
+    for who, status in ((town.hoa, 200), (town.cuc, 200), (town.binh, 404)):
+        hold, links = who.get(f"/v1/holds/{town.hold}"), who.get(f"/v1/entries/{town.sent}/links")
+        assert (hold.status, links.status) == (status, status)
+    refused(town.binh.get(f"/v1/holds/{town.hold}"), 404, "hold_not_found")
+    refused(town.binh.get(f"/v1/entries/{town.sent}/links"), 404, "entry_not_found")
+    for path in ("limits", "as-of?at=2026-01-01T00:00:00Z", "statement"):
+        refused(town.binh.get(f"/v1/accounts/{town.hoa.account}/{path}"), 404, "account_not_found")
 
 
 def test_an_agency_neither_sees_nor_touches_anothers_bill(town: Town) -> None:
@@ -437,10 +704,13 @@ def test_the_ledger_names_nobody(city: City) -> None:
     hoa, binh = city.citizen("Công Tằng Tôn Nữ Hỷ Khương", available=500_000), city.citizen("Vũ Đình Khoát")
     bill = city.bill(debtor=hoa)
     given = {"payer": hoa.account, "payee": binh.account, "amount": "7", "memo": "tiền-thuốc-của-mẹ"}
-    assert hoa.act("/v1/transfers", "transfer", **given).status == 201
+    sent = hoa.act("/v1/transfers", "transfer", **given)
+    assert sent.status == 201
     assert hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[bill.seen]).status == 201
     assert binh.act("/v1/bill-lookups", "bill_lookup", code=bill.code, detail=hoa.phone[-4:]).status == 201
-    assert hoa.act("/v1/transfers", "transfer", **given | {"amount": "999999999"}).status == 402
+    assert hoa.act("/v1/transfers", "transfer", **given | {"amount": "9999999"}).status == 402
+    back = {"entry": sent.json()["entry"], "lines": [{"line": "1", "amount": "3"}], "reason": "trả-lại-tiền-thuốc"}
+    assert binh.act("/v1/refunds", "refund", **back).status == 201
     secrets = [hoa.name, hoa.phone, binh.name, binh.phone, "tiền-thuốc"]
     with city.engine.connect() as connection:
         told = connection.execute(
