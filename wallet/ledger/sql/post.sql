@@ -143,7 +143,7 @@ BEGIN
         SELECT p.entry, p.line, p.debit, p.credit, p.amount, p.of_line, made.effective_at, made.posted_at
         FROM jsonb_to_recordset(p_plan -> 'postings')
              AS p (entry uuid, line smallint, debit uuid, credit uuid, amount bigint, of_line smallint)
-        JOIN made ON made.id = p.entry;
+        JOIN made ON made.id = p.entry ORDER BY p.entry, p.line;  -- a statement pages by seq, and an entry's lines go in order
         IF held_accounts IS NOT NULL THEN
             PERFORM ledger.write_holds(p_authority, p_plan);
         END IF;
