@@ -192,8 +192,8 @@ def test_what_undoes_is_not_undone(town: City, undone: str) -> None:
         refused(reverse(binh, made), 404, "entry_not_found")
 
 
-def test_an_agency_that_has_spent_the_money_cannot_give_it_back(town: City) -> None:
-    """Never a negative balance: the budget line is floored too. Its money left by another refund of the same line."""
+def test_whoever_has_spent_the_money_cannot_give_it_back(town: City) -> None:
+    """Never a negative balance."""
     hoa, binh = town.citizen(available=10), town.citizen("Trần Văn Bình")
     entry = town.send(hoa, binh, 10).json()["entry"]
     assert town.send(binh, town.citizen("Lê Thị Cúc"), 10).status == 201

@@ -212,10 +212,17 @@ def post_batch(
 
 
 def conclude(unit: sa.Connection, claim: Claim, *, status: int, body: bytes, counted: tuple[Count, ...]) -> None:
-    """Store the outcome of a batch; it names every entry that the batch made."""
+    """Store the outcome of a batch and tell of it: the outcome names every entry that the batch made, the event what was
+    answered, by its SHA-256.
+    """
+    told = Event(
+        type=f"{claim.order_kind}.concluded",
+        subject=claim.authority,
+        data={"answer": hashlib.sha256(body).hexdigest(), "status": str(status)},
+    )
     unit.exec_driver_sql(
-        "SELECT ledger.conclude(%s, %s::smallint, %s, %s::jsonb)",
-        (claim.authority, status, body, json.dumps(_spelled_limits(counted))),
+        "SELECT ledger.conclude(%s, %s::smallint, %s, %s::jsonb, %s::jsonb)",
+        (claim.authority, status, body, json.dumps(_spelled_limits(counted)), json.dumps(_event(told, claim, None))),
     )
 
 

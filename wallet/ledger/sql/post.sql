@@ -159,7 +159,7 @@ BEGIN
         SELECT p.entry, p.line, p.debit, p.credit, p.amount, p.of_line, made.effective_at, made.posted_at
         FROM jsonb_to_recordset(p_plan -> 'postings')
              AS p (entry uuid, line smallint, debit uuid, credit uuid, amount bigint, of_line smallint)
-        JOIN made ON made.id = p.entry;
+        JOIN made ON made.id = p.entry ORDER BY p.entry, p.line;  -- a statement pages by seq, and an entry's lines go in order
         IF held_accounts IS NOT NULL THEN
             PERFORM ledger.write_holds(p_authority, p_plan);
         END IF;
@@ -409,6 +409,9 @@ BEGIN
     WHERE a.id = p_authority
       AND EXISTS (SELECT 1 FROM ledger.flow f WHERE f.kind = p_kind AND f.authority = a.kind AND f.order_kind = a.order_kind
                                                 AND f.debit = p.code AND f.debit_of = 'signer');
+    IF p_effective_at > now() + INTERVAL '1 minute' OR p_effective_at < now() - INTERVAL '400 days' THEN
+        RAISE EXCEPTION 'an entry takes effect neither in the future nor more than 400 days ago';
+    END IF;
     PERFORM pg_advisory_xact_lock_shared(7201, 0);
     PERFORM ledger.hold_open(p_effective_at, p_effective_at);
     PERFORM ledger.count_limits(v_order.signer, p_limits);
@@ -444,9 +447,14 @@ BEGIN
     RETURN v_refusals;
 END $$;
 
--- conclude: store the outcome of a batch, naming every entry that it made.
-CREATE OR REPLACE FUNCTION ledger.conclude(p_authority uuid, p_status smallint, p_body bytea, p_counted jsonb) RETURNS void
+-- conclude: store the outcome of a batch, naming every entry that it made, and tell of it: also of one that paid nobody.
+CREATE OR REPLACE FUNCTION ledger.conclude(p_authority uuid, p_status smallint, p_body bytea, p_counted jsonb, p_event jsonb)
+RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+    INSERT INTO ledger.event (id, type, subject, actor, authority, at, bytes)
+    SELECT v.id, v.type, v.subject, a.signer, a.id, now(), ledger.stamped(v.head, v.tail)
+    FROM jsonb_to_record(p_event) AS v (id uuid, type text, subject text, head text, tail text)
+    JOIN ledger.authority a ON a.id = p_authority;
     INSERT INTO ledger.outcome (authority, status, body, entries, counted)
     SELECT p_authority, p_status, p_body, ARRAY(SELECT e.id FROM ledger.entry e WHERE e.authority = p_authority ORDER BY e.id), p_counted;
 $$;
