@@ -61,7 +61,7 @@ class Crowd:
         self.process = process
 
     def start(self, run: Run) -> None:
-        """Let the devices of a run loose."""
+        """Let the devices of a run loose. A file `stop` in their folder ends the run."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(run) + "\n")
         self.process.stdin.flush()
@@ -123,6 +123,7 @@ class Device:
         self.asked = 0
         self.log = (Path(run["folder"]) / f"{number}.jsonl").open("w", buffering=1)
         self.acted = 0
+        self.stop = Path(run["folder"]) / "stop"
         self.ends = run["starts"] + run["seconds"]
 
     def client(self, one: dict[str, Any]) -> Client:
@@ -137,7 +138,9 @@ class Device:
 
     @property
     def gone(self) -> float:
-        """How much of the run is over, by acts done or by time, whichever comes first."""
+        """How much of the run is over, by acts done, by time, or because somebody said stop, whichever comes first."""
+        if self.stop.exists():
+            return 1.0
         by_time: float = (time.time() - self.run["starts"]) / self.run["seconds"]
         by_acts: float = self.acted / self.run["acts"] if self.run.get("acts") else 0.0
         return max(by_time, by_acts)
@@ -204,7 +207,8 @@ class Device:
         while time.time() < self.ends + ANSWER_S_MAX:
             try:
                 reply = order.who.send("POST", order.path, order.content)
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException) as fault:
+                self.note(lost=type(fault).__name__)
                 time.sleep(0.02)
                 continue
             if reply.status >= 500 and reply.json().get("code") != "service_busy":
@@ -212,12 +216,20 @@ class Device:
                 return None
             if reply.status != 503:
                 return reply.status, reply.body
+            self.note(lost="service_busy")
             time.sleep(0.02)
         return None
 
     def ask_database(self, question: str, **given: Any) -> list[Any]:
-        with self.engine.connect() as connection:
-            return list(connection.execute(sa.text(question), given))
+        """What a device looks up, to know what to ask for; nothing while the database is away."""
+        try:
+            with self.engine.connect() as connection:
+                return list(connection.execute(sa.text(question), given))
+        except sa.exc.OperationalError:
+            if not self.run.get("port"):
+                raise
+            time.sleep(0.02)
+            return []
 
     # -- transfers ---------------------------------------------------------------------------------------------
 
@@ -431,7 +443,7 @@ class Device:
         lines = self.ask_database(
             "SELECT line, debit::text, credit::text, amount FROM ledger.posting WHERE entry = :entry", entry=entry
         )
-        return EntryId(entry), payee, lines
+        return (EntryId(entry), payee, lines) if lines else None
 
     def refund(self) -> None:
         found = self.an_entry()
