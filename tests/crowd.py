@@ -39,6 +39,7 @@ from wallet.ledger import BatchItem, Claim, Entry, Evidence, Plan, Posting
 from wallet.ledger.refusals import Insufficient
 from wallet.limits import Limits
 from wallet.money import Dong
+from wallet.refusal import Refusal
 from wallet.run.lifeline import die_with_parent
 
 ROOT = Path(__file__).parents[1]
@@ -340,8 +341,8 @@ class Device:
 
         try:
             self.note(got=[201, db.unit(self.engine, work).decode()])
-        except Insufficient:
-            return
+        except Refusal:
+            return  # nothing was written; a door would store the refusal in a unit of its own
         except Exception as fault:  # noqa: BLE001 - as above
             self.note(failed=f"{type(fault).__name__}: {fault}")
 

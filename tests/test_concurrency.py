@@ -4,6 +4,7 @@ Each test lets eight processes loose on one database, keeps what each of them as
 histories against the books (tests/history.py) and proves the books. `make soak` does the same for as long as it is told.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -21,6 +22,7 @@ import sqlalchemy as sa
 
 from tests import databases, history
 from tests.crowd import Crowd, crowd, person
+from tests.databases import TestDatabase
 from tests.history import Asked, Books, History, Means, Row
 from tests.make import City, Signer
 from wallet import accounts, canonical, clock, db, ledger, orders, signing, transfers
@@ -95,16 +97,21 @@ def register_bank(city: City) -> HolderId:
     return db.unit(city.engine, work)
 
 
+@contextlib.contextmanager
+def arena_in(database: TestDatabase) -> Iterator[Arena]:
+    with City(database, in_process=False) as city, crowd() as many:
+        people = [city.citizen(f"Nguyễn Văn {name}", available=AVAILABLE) for name in "ABCD"]
+        yield Arena(city=city, crowd=many, people=people, bank=register_bank(city))
+
+
 @pytest.fixture(scope="module")
 def arena(template: str, postgres: Cluster, worker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     folder = tmp_path_factory.mktemp("var")
     with (
         databases.copy_of(template, f"{worker}_crowd", server=postgres, folder=folder) as made,
-        City(made, in_process=False) as city,
-        crowd() as many,
+        arena_in(made) as there,
     ):
-        people = [city.citizen(f"Nguyễn Văn {name}", available=AVAILABLE) for name in "ABCD"]
-        yield Arena(city=city, crowd=many, people=people, bank=register_bank(city))
+        yield there
 
 
 def told(asked: History, kind: str = "") -> Counter[str]:
@@ -281,6 +288,39 @@ def test_a_credit_that_waited_for_the_closing_of_its_payee_is_refused(arena: Are
         first.result()
         assert second.result() == "payee_closed"
     assert city.differences() == []
+
+
+# -- for as long as one likes -----------------------------------------------------------------------------------------
+
+ROUND_S = 20.0
+EVERYTHING = (
+    "transfer transfer twin spend_all many batch place capture void refund reverse top_up credit_other",
+    "transfer twin place place capture void lapse refund fold freeze thaw thaw thaw thaw thaw",
+)
+
+
+@pytest.mark.soak
+def test_everything_at_once_again_and_again(
+    template: str, postgres: Cluster, worker: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each round in a database of its own, so that each is proved whole."""
+    ends, done = time.monotonic() + SOAK_S, 0
+    while time.monotonic() < ends:
+        folder = tmp_path_factory.mktemp("round")
+        with (
+            databases.copy_of(template, f"{worker}_soak", server=postgres, folder=folder) as made,
+            arena_in(made) as there,
+        ):
+            others = [person(there.city.citizen(f"Lê Văn {number}")) for number in range(12)]
+            casts = [*EVERYTHING * 3, "top_up_late close_day fold", "top_up_late close_other lapse transfer"]
+            more: dict[str, Any] = {
+                "others": others,
+                "days": 60,
+                "acts": 0,
+                "seconds": min(ROUND_S, max(1.0, ends - time.monotonic())),
+            }
+            done += told(there.happened(folder, *casts, **more))["done"]
+    assert done > 10 * SOAK_S
 
 
 def evidence(signer: Signer, kind: str, **own: Any) -> Evidence:

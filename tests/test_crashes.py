@@ -11,9 +11,11 @@ Points  A victim is led to its point from outside: a session of the test's holds
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tests import databases, history
 from tests.attack import refused
@@ -39,6 +42,8 @@ from wallet.run.postgres import Cluster
 
 ROOT = Path(__file__).parents[1]
 WAIT_S_MAX = 30
+ROUND_S = 30.0
+SOAK_S = float(os.environ.get("SOAK_S", "0"))
 Session = psycopg.Connection[Any]
 
 
@@ -448,6 +453,103 @@ def test_postgresql_is_killed_in_every_way_while_clients_go_on_asking(town: Town
     assert all(one.answers for one in asked.values()), "in the end everybody is answered"
     assert sum(one.done for one in asked.values()) > len(ASSAULTS)
     assert sum(bool(one.lost) for one in asked.values()) >= len(ASSAULTS), "and many had to ask again"
+
+
+@pytest.mark.soak
+def test_postgresql_is_killed_again_and_again(town: Town, tmp_path: Path) -> None:
+    """Row 106, for as long as one likes; proved after each round."""
+    ends, number = time.monotonic() + SOAK_S, 0
+    while time.monotonic() < ends:
+        number += 1
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        asked = besieged(town, folder, seconds=min(ROUND_S, ends - time.monotonic()))
+        assert all(one.answers for one in asked.values())
+
+
+# -- a disk that is full, or fails ------------------------------------------------------------------------------------
+
+
+@pytest.mark.soak
+def test_a_full_disk_is_busy_and_keeps_what_was_there(town: Town, tmp_path: Path) -> None:
+    """Row 108: the orders' contents and the events lie on a disk of 16 MB, which is filled up and freed again."""
+    disk = Path(tempfile.mkdtemp(prefix="disk-", dir=town.cluster.home.resolve()))
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], check=False).returncode
+    ):
+        pytest.skip("row 108 needs root, and the right to mount a small disk")
+    try:
+        place = disk / "tables"
+        place.mkdir(mode=0o700)
+        owner = town.cluster.data.stat()
+        os.chown(place, owner.st_uid, owner.st_gid)
+        move_tables(town, str(place))
+        contents = [town.transfer() for _ in range(200)]
+        with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while True:
+                ballast.write(bytes(4096))
+        replies = [town.hoa.send("POST", "/v1/transfers", content) for content in contents]
+        assert {reply.status for reply in replies} <= {201, 503}
+        busy = [reply for reply in replies if reply.status == 503]
+        assert busy
+        refused(busy[0], 503, "service_busy")
+        town.proved()
+        (disk / "ballast").unlink()
+        for content, first in zip(contents, replies, strict=True):
+            reply = insist(town.hoa, "/v1/transfers", content)
+            assert reply.status == 201
+            assert first.status == 503 or first.body == reply.body
+            stands_once(town, content, reply)
+        town.proved()
+    finally:
+        move_tables(town, None)
+        subprocess.run(["umount", disk], check=True)
+
+
+def move_tables(town: Town, place: str | None) -> None:
+    """Have what grows with every order on another disk, or back where everything is."""
+    with town.city.database.superuser() as owner:
+        if place:
+            owner.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(place))
+        for table in ("ledger.event", "person.order_content"):
+            owner.execute(f"ALTER TABLE {table} SET TABLESPACE {'small' if place else 'pg_default'}")
+        if not place:
+            owner.execute("DROP TABLESPACE small")
+
+
+@pytest.mark.soak
+def test_a_commit_that_the_disk_fails_is_not_acknowledged(town: Town) -> None:
+    """Row 109: fdatasync of the log says EIO; PostgreSQL stops rather than pretend, and comes back with what is whole."""
+    if shutil.which("strace") is None:
+        pytest.skip("row 109 needs strace: apt install strace")
+    content = town.transfer()
+    with ThreadPoolExecutor(1) as threads, contextlib.ExitStack() as tracing:
+        with held(town, POINTS["the payer's balance"], **names(town, content)) as (blocker, watcher):
+            asked = threads.submit(insist, town.hoa, "/v1/transfers", content)
+            backend, _ = behind(watcher, blocker)
+            command = [
+                "strace",
+                "-p",
+                str(backend),
+                "-e",
+                "trace=fdatasync,fsync",
+                "-e",
+                "inject=fdatasync,fsync:error=EIO",
+            ]
+            tracer = tracing.enter_context(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+            assert tracer.stderr is not None
+            if "attached" not in tracer.stderr.readline():
+                pytest.skip("row 109 needs the right to trace a process")
+        traced = tracer.stderr.read()
+        ready(town.cluster)
+        reply = asked.result(timeout=WAIT_S_MAX)
+    assert "EIO" in traced
+    assert reply.status == 201
+    for engine in (town.city.audit, town.city.engine):
+        engine.dispose()
+    stands_once(town, content, reply)
+    town.proved()
 
 
 # -- a process that stands still --------------------------------------------------------------------------------------
