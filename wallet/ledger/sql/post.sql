@@ -344,6 +344,14 @@ BEGIN
         IF (v_was, move.status) NOT IN (('open', 'frozen'), ('frozen', 'open'), ('open', 'closed'), ('frozen', 'closed')) THEN
             PERFORM ledger.refused('account_' || v_was, jsonb_build_object('account', move.account));
         END IF;
+        -- Whom an account was frozen by was looked at before its lock: a holder's thaw that raced an operator's freeze decides anew.
+        IF move.status = 'open' AND EXISTS (
+            SELECT 1 FROM ledger.authority me JOIN ledger.account a ON a.id = move.account AND a.holder = me.signer
+            WHERE me.id = p_authority
+              AND me.signer <> (SELECT u.signer FROM ledger.account_move m JOIN ledger.authority u ON u.id = m.authority
+                                WHERE m.account = move.account AND m.status = 'frozen' ORDER BY m.line DESC LIMIT 1)) THEN
+            PERFORM ledger.refused('stale', '{}');
+        END IF;
         SELECT b.posted, b.held INTO v_now FROM ledger.balance_now b WHERE b.account = move.account;
         IF move.status = 'closed' AND (v_now.posted <> 0 OR v_now.held <> 0) THEN
             PERFORM ledger.refused('account_not_empty', jsonb_build_object('account', move.account, 'posted', v_now.posted, 'held', v_now.held));
