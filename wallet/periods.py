@@ -21,8 +21,8 @@ from wallet.money import Dong
 from wallet.refusal import Refusal
 
 GRACE: Final = timedelta(minutes=12)
-"""How long after a period's end the rule closes it: two minutes more than the ledger asks, because the ledger asks by its own
-clock, and a rule that it refused once has had its one run."""
+"""How long after a period's end the rule closes it: two minutes more than the ledger asks, because the ledger asks by its
+own clock, and a rule that it refused once has had its one run."""
 
 Kind = Literal["day", "month"]
 
