@@ -164,17 +164,17 @@ class Device:
                 "means": order.means.spelled(),
             }
         )
-        got = self.over_http(order) if self.run.get("port") else self.directly(order, id)
+        got = self.over_http(order) if self.run.get("port") else self.directly(order)
         if got is None:
             return None
         self.note(got=[got[0], got[1].decode()])
         return got[0], json.loads(got[1])
 
-    def directly(self, order: Order, id: str) -> tuple[int, bytes] | None:
+    def directly(self, order: Order) -> tuple[int, bytes] | None:
         try:
             outcome = orders.carry_out(
                 self.engine,
-                self.evidence(order, id),
+                evidence(order.who, order.kind, order.content, how=order.evidence),
                 admits=EVERYBODY,
                 decide=order.decide,
                 spell=spelled,
@@ -187,21 +187,6 @@ class Device:
             self.note(failed=f"{type(fault).__name__}: {fault}")
             return None
         return outcome.status, outcome.body
-
-    def evidence(self, order: Order, id: str) -> Evidence:
-        signed: dict[str, Any] = {}
-        if order.evidence == "signed_order":
-            base = f'"content-digest": {signing.content_digest(order.content)}'.encode()
-            key = order.who.key
-            signed = {"key_id": key.public.id, "signature_base": base, "signature": key.sign(base)}
-        return Evidence(
-            kind=order.evidence,
-            signer=HolderId(UUID(order.who.holder)),
-            order_id=OrderId(UUID(id)),
-            order_kind=order.kind,
-            content=order.content,
-            **signed,
-        )
 
     def over_http(self, order: Order) -> tuple[int, bytes] | None:
         """Send the same bytes until there is an answer other than "busy"."""
@@ -315,14 +300,11 @@ class Device:
         id = json.loads(content)["id"]
         said = {"signer": payer.holder, "id": id, "kind": "batch_transfer", "content": content.decode()}
         self.note(ask={**said, "means": Means(postings=made, partly=True).spelled()})
-        plain = Order(
-            who=payer, kind="batch_transfer", content=content, means=Means(), decide=lambda *_: Plan(answer={})
-        )
-        evidence = self.evidence(plain, id)
+        order = evidence(payer, "batch_transfer", content)
 
         def work(unit: sa.Connection) -> bytes:
-            claim = Claim.of(evidence)
-            assert ledger.claim(unit, evidence, claim).state == "new"
+            claim = Claim.of(order)
+            assert ledger.claim(unit, order, claim).state == "new"
             items = [BatchItem(payee=AccountId(UUID(to)), amount=Dong(amount)) for _, to, amount in made]
             why = ledger.post_batch(
                 unit,
@@ -583,6 +565,22 @@ class Device:
         if left:
             self.send(one, self.people[0], left)
         self.move(one, "account_close", "closed")
+
+
+def evidence(who: Client, kind: str, content: bytes, *, how: Any = "signed_order") -> Evidence:
+    """Make what a door would hand down: the bytes and, where they are signed, a signature that covers them."""
+    signed: dict[str, Any] = {}
+    if how == "signed_order":
+        base = f'"content-digest": {signing.content_digest(content)}'.encode()
+        signed = {"key_id": who.key.public.id, "signature_base": base, "signature": who.key.sign(base)}
+    return Evidence(
+        kind=how,
+        signer=HolderId(UUID(who.holder)),
+        order_id=OrderId(UUID(json.loads(content)["id"])),
+        order_kind=kind,
+        content=content,
+        **signed,
+    )
 
 
 def account(one: Client) -> AccountId:

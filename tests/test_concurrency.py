@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,16 +21,16 @@ import pytest
 import sqlalchemy as sa
 
 from tests import databases, history
-from tests.crowd import Crowd, crowd, person
+from tests.crowd import Crowd, crowd, evidence, person
 from tests.databases import TestDatabase
 from tests.history import Asked, Books, History, Means, Row
 from tests.make import City, Signer
-from wallet import accounts, canonical, clock, db, ledger, orders, signing, transfers
+from wallet import accounts, canonical, clock, db, ledger, orders, transfers
 from wallet.accounts import MoveOrder
 from wallet.identity import holders, roles
 from wallet.identity.roles import Role
-from wallet.ids import AccountId, HolderId, OrderId
-from wallet.ledger import Claim, Evidence, chart
+from wallet.ids import AccountId, HolderId
+from wallet.ledger import Claim, Evidence, Plan, chart
 from wallet.limits import Limits
 from wallet.money import Dong
 from wallet.run.postgres import Cluster
@@ -268,7 +268,7 @@ def test_a_credit_that_waited_for_the_closing_of_its_payee_is_refused(arena: Are
     city, hoa = arena.city, arena.people[0]
     binh = city.citizen("Trần Văn Bình")
     closed, waiting = threading.Event(), threading.Event()
-    closing = evidence(binh, "account_close", account=binh.account)
+    closing = evidence(binh, "account_close", binh.order("account_close", account=binh.account))
 
     def close(unit: sa.Connection) -> None:
         claim = Claim.of(closing)
@@ -323,37 +323,68 @@ def test_everything_at_once_again_and_again(
     assert done > 10 * SOAK_S
 
 
-def evidence(signer: Signer, kind: str, **own: Any) -> Evidence:
-    """A signed order of somebody's."""
-    content = signer.order(kind, **own)
-    base = f'"content-digest": {signing.content_digest(content)}'.encode()
-    return Evidence(
-        kind="signed_order",
-        signer=HolderId(UUID(signer.holder)),
-        order_id=OrderId(UUID(canonical.loads(content)["id"])),
-        order_kind=kind,
-        content=content,
-        key_id=signer.key.public.id,
-        signature_base=base,
-        signature=signer.key.sign(base),
-    )
+def test_a_holders_thaw_never_undoes_a_freeze_of_the_operator(arena: Arena) -> None:
+    """It was decided while the account was frozen by its holder, and is carried out when the operator has frozen it."""
+    city, binh = arena.city, arena.city.citizen("Trần Văn Bình")
+    operator = city.person("Phạm Văn Điều", Role.OPERATOR)
+    decided, raced = threading.Event(), threading.Event()
+
+    def move(who: Signer, kind: str, status: Any, *, verb: Any = accounts.move, slow: bool = False) -> str:
+        said = evidence(who, kind, who.order(kind, account=binh.account))
+        order = MoveOrder(id=said.order_id, account=AccountId(UUID(binh.account)), status=status)
+
+        def decide(unit: sa.Connection, claim: Claim) -> Plan:
+            plan: Plan = verb(unit, claim, order, now=clock.now())
+            if slow:
+                decided.set()
+                assert raced.wait(timeout=20)
+            return plan
+
+        return outcome_of(city, said, decide)
+
+    assert move(binh, "account_freeze", "frozen") == "done"
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(move, binh, "account_thaw", "open", slow=True)
+        assert decided.wait(timeout=20)
+        assert move(binh, "account_thaw", "open") == "done"
+        assert move(operator, "account_freeze", "frozen", verb=accounts.move_by_operator) == "done"
+        raced.set()
+        assert first.result() == "account_frozen_by_operator"
+    assert move(operator, "account_thaw", "open", verb=accounts.move_by_operator) == "done"
+    assert city.differences() == []
+
+
+def test_a_refusal_names_the_state_that_was_seen_not_the_one_it_is_in_by_now(arena: Arena) -> None:
+    """A payee thawed between the look and the refusal was frozen when it was looked at."""
+    with arena.city.database.superuser() as owner, pytest.raises(psycopg.Error) as refused:
+        owner.execute("SELECT ledger.refuse_shut(%s, 'payee')", [arena.city.citizen("Lê Văn Tám").account])
+    assert (refused.value.sqlstate, refused.value.diag.message_primary) == ("TT001", "payee_frozen")
 
 
 def sent(city: City, payer: Signer, payee: Signer, amount: int) -> str:
     """Ask for a transfer; return "done" or the code of the refusal."""
     own = {"payer": payer.account, "payee": payee.account, "amount": str(amount), "memo": ""}
-    said = evidence(payer, "transfer", **own)
+    said = evidence(payer, "transfer", payer.order("transfer", **own))
     order = TransferOrder(
         id=said.order_id,
         payer=AccountId(UUID(payer.account)),
         payee=AccountId(UUID(payee.account)),
         amount=Dong(amount),
     )
+    return outcome_of(
+        city,
+        said,
+        lambda unit, claim: transfers.send(unit, claim, order, limits=Limits(demo=True), now=clock.now()),
+    )
+
+
+def outcome_of(city: City, said: Evidence, decide: Callable[[sa.Connection, Claim], Plan]) -> str:
+    """Carry an order out; return "done" or the code of the refusal."""
     outcome = orders.carry_out(
         city.engine,
         said,
-        admits=frozenset({"citizen"}),
-        decide=lambda unit, claim: transfers.send(unit, claim, order, limits=Limits(demo=True), now=clock.now()),
+        admits=frozenset({"citizen", "operator"}),
+        decide=decide,
         spell=lambda _: b'{"code":"done"}',
         spell_refusal=lambda refusal: canonical.dumps({"code": refusal.code}),
         status=201,

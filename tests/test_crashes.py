@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,16 +28,18 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 from psycopg import sql
 
 from tests import databases, history
 from tests.attack import refused
 from tests.conftest import LiveServer, serve
-from tests.crowd import crowd, person
+from tests.crowd import crowd, entered, evidence, person
 from tests.databases import TestDatabase
 from tests.make import City, Signer
-from wallet import clock, db, jobs, periods
+from wallet import clock, db, jobs, ledger, periods
 from wallet.client import Reply
+from wallet.ledger import Claim
 from wallet.run import environment, postgres
 from wallet.run.postgres import Cluster
 
@@ -155,9 +158,9 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
-def insist(signer: Signer, path: str, content: bytes) -> Reply:
+def insist(signer: Signer, path: str, content: bytes, *, seconds: float = WAIT_S_MAX) -> Reply:
     """Send the same bytes until they are answered."""
-    deadline = time.monotonic() + WAIT_S_MAX
+    deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(OSError):
             reply = signer.send("POST", path, content)
@@ -584,6 +587,36 @@ def test_a_stopped_process_that_holds_locks_stops_nobody_else(town: Town) -> Non
     town.proved()
 
 
+@pytest.mark.soak
+def test_a_unit_that_stands_still_is_cut_off_and_wrote_nothing(town: Town) -> None:
+    """Row 111: after thirty seconds its locks are free; when it goes on it finds that its time is over."""
+    own = {"payer": town.hoa.account, "payee": town.binh.account, "amount": "1", "memo": ""}
+    content, other = town.hoa.order("transfer", **own), town.hoa.order("transfer", **own)
+    said = evidence(town.hoa, "transfer", content)
+    locked, freed = threading.Event(), threading.Event()
+
+    def stand_still(unit: sa.Connection) -> None:
+        claim = Claim.of(said)
+        assert ledger.claim(unit, said, claim).state == "new"
+        made = entered("transfer", ((town.hoa.account, town.binh.account, 1),))
+        ledger.post(unit, claim, made, status=201, body=b"{}")
+        locked.set()
+        assert freed.wait(timeout=3 * WAIT_S_MAX)
+
+    with ThreadPoolExecutor(1) as threads:
+        stopped = threads.submit(db.unit, town.city.engine, stand_still)
+        assert locked.wait(timeout=WAIT_S_MAX)
+        reply = insist(town.hoa, "/v1/transfers", other, seconds=2 * WAIT_S_MAX)
+        freed.set()
+        with pytest.raises(sa.exc.DBAPIError):
+            stopped.result(timeout=WAIT_S_MAX)
+    assert reply.status == 201
+    again = insist(town.hoa, "/v1/transfers", content)
+    assert (again.status, again.headers.get("idempotent-replayed")) == (201, None)
+    stands_once(town, content, again)
+    town.proved()
+
+
 # -- no connection left -----------------------------------------------------------------------------------------------
 
 
@@ -623,3 +656,44 @@ def test_when_the_pool_is_empty_the_answer_is_busy(made: TestDatabase, monkeypat
                 taken.enter_context(engine.connect())
             refused(hoa.send("POST", "/v1/transfers", content), 503, "service_busy")
         assert hoa.send("POST", "/v1/transfers", content).status == 201
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (psycopg.errors.DiskFull, 503),
+        (psycopg.errors.IoError, 503),
+        (psycopg.errors.TooManyConnections, 503),
+        (psycopg.errors.OutOfMemory, 503),
+        (psycopg.errors.LockNotAvailable, 503),
+        (psycopg.errors.QueryCanceled, 503),
+        (psycopg.errors.IdleInTransactionSessionTimeout, 503),
+        (psycopg.errors.AdminShutdown, 503),
+        (psycopg.errors.CannotConnectNow, 503),
+        (psycopg.errors.DeadlockDetected, 503),
+        (psycopg.errors.SerializationFailure, 503),
+        (psycopg.errors.UniqueViolation, 500),
+        (psycopg.errors.CheckViolation, 500),
+        (psycopg.errors.RaiseException, 500),
+        (psycopg.errors.UndefinedColumn, 500),
+    ],
+)
+def test_a_database_in_trouble_is_busy_and_a_bug_is_a_bug(
+    trouble: City, monkeypatch: pytest.MonkeyPatch, fault: type[psycopg.Error], status: int
+) -> None:
+    """Rows 105 to 112: what a caller is told of each."""
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise sa.exc.DBAPIError.instance("", {}, fault(""), psycopg.Error)
+
+    hoa, binh = trouble.citizen(available=10), trouble.citizen("Trần Văn Bình")
+    monkeypatch.setattr(ledger, "post_order", fails)
+    own = {"payer": hoa.account, "payee": binh.account, "amount": "1", "memo": ""}
+    reply = hoa.send("POST", "/v1/transfers", hoa.order("transfer", **own))
+    refused(reply, status, "service_busy" if status == 503 else "internal_error")
+
+
+@pytest.fixture(scope="module")
+def trouble(made: TestDatabase) -> Iterator[City]:
+    with City(made) as city:
+        yield city
