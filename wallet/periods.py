@@ -20,9 +20,9 @@ from wallet.ledger import Claim, Entry, Plan, Posting, balances, chart
 from wallet.money import Dong
 from wallet.refusal import Refusal
 
-GRACE: Final = timedelta(minutes=10)
-"""How long after a period's end it can be closed: longer than any unit lives that read its clock before. The ledger asks
-for the same."""
+GRACE: Final = timedelta(minutes=12)
+"""How long after a period's end the rule closes it: two minutes more than the ledger asks, because the ledger asks by its
+own clock, and a rule that it refused once has had its one run."""
 
 Kind = Literal["day", "month"]
 

@@ -226,11 +226,12 @@ BEGIN
                             p_signature, p_under, p_admits, p_plan, p_status, p_body) AS o;
 END $$;
 
--- refuse_shut: refuse for an account that is frozen or closed.
+-- refuse_shut: refuse for an account that was seen frozen or closed. One that is open by now was frozen when it was seen.
 CREATE OR REPLACE FUNCTION ledger.refuse_shut(p_account uuid, p_side text) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM ledger.refused(p_side || '_' || a.status, jsonb_build_object('account', a.id)) FROM ledger.account a WHERE a.id = p_account;
+    PERFORM ledger.refused(p_side || '_' || CASE a.status WHEN 'open' THEN 'frozen' ELSE a.status END, jsonb_build_object('account', a.id))
+    FROM ledger.account a WHERE a.id = p_account;
 END $$;
 
 -- draw: lock the balances that decrease, fold their deltas into them, and take what leaves, if it is there.
