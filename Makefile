@@ -16,7 +16,7 @@ export PYTHONUNBUFFERED := 1
 .PHONY: help
 help: ## List what can be done
 	@echo "Tràng Tiền — make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/run.stamp ## Run the city on http://localhost:8000 (PORT and DATABASE_URL are honoured); Ctrl-C stops it
@@ -28,6 +28,7 @@ RERUNS := --reruns 1 --only-rerun "Locator expected" --only-rerun "playwright.*T
 .PHONY: test
 test: $(VENV)/dev.stamp ## Run every test, browser tests included (ARGS="-k name" narrows it)
 	@$(BIN)/python -m tests.chromium
+	@$(BIN)/python -m tests.tools
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(RERUNS) $(ARGS)
 
 .PHONY: lint
@@ -47,8 +48,12 @@ prove: $(VENV)/run.stamp ## Recompute the books from the first posting and name 
 	@$(BIN)/python -m wallet.run.environment $(BIN)/python -m wallet.prove $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/run.stamp ## Measure, print the figures and write them to var/bench.json
+bench: $(VENV)/run.stamp ## Measure against peers; figures to var/bench.json (ARGS="ledger" or "http" narrows it)
 	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: bench-growth
+bench-growth: $(VENV)/run.stamp ## Measure at ten million postings; some 15 minutes and 40 GB (ARGS="--postings 1000000")
+	@$(BIN)/python -m bench.growth $(ARGS)
 
 .PHONY: migrate
 migrate: $(VENV)/run.stamp ## Bring the configured database, or else the one in var/pg, to the newest migration

@@ -1,43 +1,52 @@
-"""`make bench`: measure, print the figures, write them to `var/bench.json`."""
+"""`make bench`: measure, print the figures, write them to `var/bench.json`. `ARGS="ledger"` measures that part only."""
 
-import os
+import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
+from typing import Final
 
-import psycopg
-
-from bench import figures, http_payment
-from wallet.run import environment, migrate
+from bench import figures, http_payment, ledger
+from bench.crew import Pace
+from bench.figures import Figure
+from bench.peers import hordak
+from bench.place import own_database, peers_database
+from wallet.config import ConfigError
 from wallet.run.faults import Fault
 
 
-def main() -> int:
-    """Run every bench in a database of its own beside the demo city's, and drop it afterwards."""
-    name = f"bench_{uuid4().hex[:8]}"
-    if any(os.environ.get(variable, "").strip() for variable in environment.URL_NAMES):
-        print("make bench works in a database of its own in var/pg: unset DATABASE_URL and its kin.", file=sys.stderr)
-        return 1
+def main(argv: list[str]) -> int:
+    """Run the parts that were asked for, each in a database of its own."""
+    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"{' or '.join(PARTS)}; all of them when none is named")
+    asked = parser.parse_args(argv).parts or list(PARTS)
+    if strangers := set(asked) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(strangers))}")
+    found: list[Figure] = []
     try:
-        with environment.city(os.environ, database=name) as config:
-            assert config.migrator_database_url is not None, "the bench makes its own database"
-            migrate.upgrade(config.migrator_database_url)
-            try:
-                found = http_payment.measure(http_payment.own_port(config))
-            finally:
-                _drop(name)
-    except Fault as fault:
+        for part in asked:
+            print(f"measuring {part} …", flush=True)
+            found += PARTS[part]()
+    except (Fault, ConfigError) as fault:
         print(fault, file=sys.stderr)
         return 1
-    figures.report(found, Path(os.environ.get("VAR_DIR", "var")) / "bench.json")
+    figures.report(found, figures.folder() / "bench.json")
     return 0
 
 
-def _drop(name: str) -> None:
-    """Drop the bench's database."""
-    with psycopg.connect(environment.embedded(os.environ).url(), autocommit=True) as admin:
-        admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+def _http() -> list[Figure]:
+    with own_database() as (config, _):
+        return http_payment.measure(http_payment.own_port(config))
+
+
+def _ledger() -> list[Figure]:
+    with own_database() as (config, url), peers_database(url) as peers_url:
+        python: Path | None = hordak.try_install(figures.folder() / "bench-venv")
+        return ledger.measure(ledger.Place(config=config, url=url, peers_url=peers_url, hordak=python), Pace())
+
+
+PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {"ledger": _ledger, "http": _http}
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

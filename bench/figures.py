@@ -1,8 +1,11 @@
 """Figures: what a bench found, printed as a table and written to `var/bench.json`."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from wallet.run import environment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,11 @@ def against(name: str, value: float, unit: str, peer: str, peer_value: float) ->
     """Make a figure beside its peer."""
     ratio = round(value / peer_value, 3) if peer_value else None
     return Figure(name=name, value=round(value, 3), unit=unit, peer=peer, peer_value=round(peer_value, 3), ratio=ratio)
+
+
+def folder() -> Path:
+    """Return where the figures are kept: VAR_DIR."""
+    return environment.var_dir(os.environ).absolute()
 
 
 def report(figures: list[Figure], file: Path) -> None:

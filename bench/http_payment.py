@@ -66,7 +66,6 @@ def request(client: Client, path: str, body: bytes) -> bytes:
     headers = client.headers("POST", path, body) | {
         "Host": client.origin.removeprefix("http://"),
         "Content-Length": str(len(body)),
-        "Connection": "close",
     }
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

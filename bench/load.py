@@ -3,7 +3,9 @@
 A request is bytes made beforehand, signature included, so that the client costs the machine as little as can be.
 """
 
+import contextlib
 import multiprocessing
+import re
 import socket
 import time
 from dataclasses import dataclass
@@ -12,6 +14,8 @@ from typing import Final
 
 SENDERS: Final = 4
 """Clients at a time: twice the workers, so that none of them waits for work."""
+
+ANSWER_S_MAX: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +65,58 @@ def run(port: int, requests: list[bytes], *, expect: int, senders: int = SENDERS
 
 def _send(port: int, requests: list[bytes], start: "multiprocessing.synchronize.Barrier", answer: Connection) -> None:
     times, statuses = [], []
-    start.wait()
-    for request in requests:
-        began = time.perf_counter()
-        statuses.append(_one(port, request))
-        times.append(time.perf_counter() - began)
+    with contextlib.closing(Sender(port)) as sender:
+        start.wait()
+        for request in requests:
+            began = time.perf_counter()
+            statuses.append(sender.send(request))
+            times.append(time.perf_counter() - began)
     answer.send((times, statuses, time.perf_counter()))
 
 
-def _one(port: int, request: bytes) -> int:
-    """Send one request on a connection of its own and return the status."""
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(request)
-        parts = []
-        while part := connection.recv(65536):
-            parts.append(part)
-    return int(b"".join(parts).split(b" ", 2)[1])
+class Sender:
+    """One client: keeps its connection for as long as the server does.
+
+    It reads an answer to the end that its head states and hangs up at once where it says so: a sync worker of gunicorn
+    waits for that before it serves anybody else.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.address = ("127.0.0.1", port)
+        self.connection: socket.socket | None = None
+
+    def send(self, request: bytes) -> int:
+        """Send one request and return the status of its answer."""
+        if self.connection is None:
+            self.connection = socket.socket()
+            self.connection.settimeout(ANSWER_S_MAX)
+            self.connection.connect(self.address)
+        self.connection.sendall(request)
+        answer = self.connection.recv(65536)
+        while not _complete(answer):
+            answer += self._more(self.connection)
+        if b"\r\nConnection: close\r\n" in answer:
+            self.close()
+        return int(answer[9:12])
+
+    def close(self) -> None:
+        """Hang up, where that has not been done."""
+        if self.connection is not None:
+            self.connection.close()
+        self.connection = None
+
+    def _more(self, connection: socket.socket) -> bytes:
+        part = connection.recv(65536)
+        if not part:
+            raise SystemExit("the server hung up in the middle of an answer")
+        return part
+
+
+def _complete(answer: bytes) -> bool:
+    """Say whether an answer is there to its end: its head, and as many bytes as that states."""
+    head, ended, body = answer.partition(b"\r\n\r\n")
+    stated = _LENGTH.search(head)
+    return bool(ended) and len(body) >= (int(stated[1]) if stated else 0)
+
+
+_LENGTH: Final = re.compile(rb"\r\nContent-Length: (\d+)")

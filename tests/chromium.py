@@ -31,16 +31,17 @@ def _become_root() -> list[str] | None:
     return None
 
 
-def install() -> str | None:
-    """Install the package `chromium`. Returns why not, or None when it is done."""
+def install(*packages: str) -> str | None:
+    """Install Debian packages. Returns why not, or None when it is done."""
+    names = " ".join(packages)
     if not shutil.which("apt-get"):
-        return "this system has no apt-get; install Chromium by its own means"
+        return f"this system has no apt-get; install {names} by its own means"
     root = _become_root()
     if root is None:
-        return "only root may install it: sudo apt-get install chromium"
+        return f"only root may install it: sudo apt-get install {names}"
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-    for step in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-        print(f"Installing Chromium: apt-get {' '.join(step)} …", flush=True)
+    for step in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        print(f"Installing {names}: apt-get {' '.join(step)} …", flush=True)
         try:
             done = subprocess.run(
                 [*root, *quiet, *step],
@@ -60,7 +61,7 @@ def install() -> str | None:
 def main() -> int:
     found = find()
     if found is None:
-        why = install()
+        why = install("chromium")
         found = find()
         if found is None:
             line = "*" * 78

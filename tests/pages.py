@@ -6,6 +6,7 @@ with pages.house(template, postgres, worker, folder, browser) as house:
 """
 
 import contextlib
+import functools
 import re
 import threading
 from collections.abc import Iterator
@@ -193,18 +194,19 @@ class _Quiet(werkzeug.serving.WSGIRequestHandler):
         pass
 
 
-REAL_HASHER = crypto._pins
+REAL_HASHER = crypto._pins()
 
 
 @contextlib.contextmanager
 def quick_hashes() -> Iterator[None]:
     """Hash PINs in this process without the 64 MiB and 50 ms that they cost on purpose; the running services do not."""
+    quick, real = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1), crypto._pins
     crypto.nobodys_pin.cache_clear()
-    crypto._pins = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    crypto._pins = functools.lru_cache(lambda: quick)
     try:
         yield
     finally:
-        crypto._pins = REAL_HASHER
+        crypto._pins = real
         crypto.nobodys_pin.cache_clear()
 
 

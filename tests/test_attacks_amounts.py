@@ -377,8 +377,9 @@ def test_thousands_of_members_or_one_huge_one_get_a_short_answer(town: Town, doo
 def test_a_memo_that_is_too_long_or_deceives_is_refused(town: Town, memo: str) -> None:
     """Rows 14 and 25: directional overrides and invisible letters make a text read as what it is not."""
     content = canonical.dumps({**canonical.loads(transfer(town, "5")), "memo": memo})
+    code = "text_not_plain" if memo.startswith("x") else "text_hidden_character"
     with nothing_moved(town.city):
-        refused(town.hoa.send("POST", "/v1/transfers", content), 422, "text_not_plain")
+        refused(town.hoa.send("POST", "/v1/transfers", content), 422, code)
 
 
 @doors

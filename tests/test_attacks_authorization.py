@@ -390,7 +390,7 @@ def test_an_auditor_reads_no_name_pin_code_or_session(database: TestDatabase, ta
         "DROP TRIGGER append_only ON ledger.entry",
         "DROP TABLE ledger.delta",
         "ALTER FUNCTION ledger.fold(uuid, integer) OWNER TO CURRENT_USER",
-        "CREATE OR REPLACE FUNCTION ledger.hold_open(date, date) RETURNS void LANGUAGE sql AS ''",
+        "CREATE OR REPLACE FUNCTION ledger.hold_open(timestamptz, timestamptz) RETURNS void LANGUAGE sql AS ''",
         "CREATE TABLE ledger.more (id int)",
         "CREATE TABLE public.more (id int)",
         "CREATE TEMPORARY TABLE account (id int)",

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -32,6 +33,14 @@ def test_what_is_spelled_canonically_is_read_back_and_spelled_alike(order) -> No
     assert canonical.loads(raw) == order
     assert canonical.dumps(canonical.loads(raw)) == raw
     assert json.loads(raw) == order
+
+
+@given(ORDERS)
+@example({"\U0001f600": "1", "\ue000": "2", "a": "3"})
+@example({"a": ["\U0001f600", {"\x00": "\x1f\x7f\u2028\u2029</"}]})
+def test_our_spelling_is_that_of_the_rfcs_library(order) -> None:
+    """Whichever of the two roads it takes."""
+    assert canonical.dumps(order) == rfc8785.dumps(order)
 
 
 @given(ORDERS.filter(lambda order: depth(order) <= canonical.DEPTH_MAX and order), st.data())

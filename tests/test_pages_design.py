@@ -10,7 +10,7 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -18,8 +18,10 @@ from playwright.sync_api import Page, expect
 from tests import pages
 from tests.make import STATION, Signer
 from tests.pages import House
-from wallet import clock
+from wallet import canonical, clock, payees
 from wallet.identity.roles import Role
+from wallet.ids import HolderId, OrderId
+from wallet.payees import CodeOrder
 
 pytestmark = pytest.mark.browser
 
@@ -28,6 +30,7 @@ SIZES = {"360×640": (360, 640), "390×844": (390, 844), "1280×800": (1280, 800
 PAGE_BYTES_MAX = 150_000
 TARGET_PX = 48
 REASON = "Lập nhầm hồ sơ"
+MEMO = "Tiền điện và nước tháng mười một của cả nhà, cùng với phần của bác Hai"
 
 # Wider than the window, although nothing in it scrolls by itself: what sticks out is named.
 OVERFLOW = """() => {
@@ -111,6 +114,15 @@ PAGES: dict[str, tuple[str, str]] = {
     "history": ("citizen", "/lich-su"),
     "history, empty": ("newcomer", "/lich-su"),
     "pay for another": ("citizen", "/nop-thay"),
+    "send": ("citizen", "/chuyen-tien"),
+    "send, to somebody": ("citizen", "/chuyen-tien?payee={payee}&amount=9876543210&memo={memo}"),
+    "send, nothing there": ("newcomer", "/chuyen-tien?payee={nothing}"),
+    "send, sheet": ("citizen", "/chuyen-tien/xac-nhan?payee={payee}&amount=1234567890&memo={memo}"),
+    "send, sheet without a key": ("payee", "/chuyen-tien/xac-nhan?payee={citizen}&amount=5000"),
+    "send, short": ("citizen", "/chuyen-tien/xac-nhan?payee={payee}&amount=99999999999"),
+    "transfer confirmation": ("citizen", "/xac-nhan/{sent}"),
+    "receive": ("citizen", "/nhan-tien"),
+    "receive, no code yet": ("newcomer", "/nhan-tien"),
     "devices": ("citizen", "/thiet-bi"),
     "devices, none": ("newcomer", "/thiet-bi"),
     "devices, code": ("newcomer", "/thiet-bi?ma=1"),
@@ -202,10 +214,20 @@ def furnish(house: House) -> Furnished:
     paid = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=payment)
     assert paid.status == 201, paid.body
     refused = str(uuid4())
-    again = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=payment, id=refused)
+    order = canonical.loads(hoa.order("bill_payment", payer=hoa.account, bills=payment)) | {"id": refused}
+    again = hoa.send("POST", "/v1/bill-payments", canonical.dumps(order))
     assert again.status == 409, again.body
+    payee = city.citizen("Nguyễn Phước Vĩnh Hoàng Bảo Long", available=9_000)
+    people["payee"] = payee
+    sent = hoa.act("/v1/transfers", "transfer", payer=hoa.account, payee=payee.account, amount="1234567", memo=MEMO)
+    assert sent.status == 201, sent.body
+    code = CodeOrder(id=OrderId(uuid4()))
+    city.officer_order(
+        HolderId(UUID(hoa.holder)), "payee_code_make", lambda unit, claim: payees.renew(unit, claim, code, now=now)
+    )
     procedure = max(city.city.procedures_of("H57.40"), key=lambda one: len(one.items))
     named = {name: str(bill.id) for name, bill in bills.items()}
+    named |= {"payee": payee.account, "citizen": hoa.account, "memo": MEMO, "sent": sent.json()["order"]}
     named |= {"order": paid.json()["order"], "refused": refused, "nothing": str(uuid4()), "procedure": procedure.code}
     rooms = {
         name: house.context(reduced_motion="reduce").new_page() for name in (*people, "nobody", "opening", "opened")
@@ -335,7 +357,7 @@ def test_a_page_in_english_has_no_vietnamese_of_our_own(visit: Visit, furnished:
     city, words = furnished.house.city.city, visit.words
     written = [one.name for table in (city.agencies, city.procedures, city.areas) for one in table.values()]
     people = [one.name for one in furnished.people.values()]
-    for name in sorted([*written, *people, "Tràng Tiền", "Máy của tôi", REASON, "đồng"], key=len, reverse=True):
+    for name in sorted([*written, *people, "Tràng Tiền", "Máy của tôi", REASON, MEMO, "đồng"], key=len, reverse=True):
         words = words.replace(name, "")
     assert VIETNAMESE.findall(words) == []
     assert len(words.split()) > 20

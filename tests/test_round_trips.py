@@ -14,13 +14,16 @@ import sqlalchemy as sa
 from psycopg.pq import Trace
 
 from tests.make import City, Signer
-from wallet import clock
+from wallet import clock, db
 
 SENT = re.compile(r"^F\t\d+\t(\w+)\t?(.*)$", re.MULTILINE)
 """A message of the frontend: its name, and what it carries."""
 
-PLAIN = ["Parse", "Bind", "Describe", "Execute", "Sync"]
-"""One statement, its parameters, and one wait for the answer: a round trip. `Query` is one by itself."""
+ROUND_TRIP = re.compile(r"(?:Parse )?Bind Describe Execute Sync |Query ")
+"""One statement, prepared before or not, its parameters, and one wait for the answer."""
+
+PREPARED = re.compile(r'^\s*""\s+"(\w+)"')
+"""What a Bind carries first: its portal, and the prepared statement that it names, if it names one."""
 
 
 class Wire:
@@ -31,39 +34,48 @@ class Wire:
 
     def listen(self, dbapi_connection: Any, *_: object) -> None:
         """Trace a connection that is taken out of the pool."""
-        pgconn = dbapi_connection.pgconn
-        if pgconn not in self.logs:
-            self.logs[pgconn] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed when read
-            pgconn.trace(self.logs[pgconn].fileno())
-            pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
+        if dbapi_connection not in self.logs:
+            self.logs[dbapi_connection] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed when read
+            dbapi_connection.pgconn.trace(self.logs[dbapi_connection].fileno())
+            dbapi_connection.pgconn.set_trace_flags(Trace.SUPPRESS_TIMESTAMPS)
 
     def messages(self) -> list[tuple[str, str]]:
-        """Return what was sent: each message's name, and its text."""
+        """Return what was sent: each message's name, and its text; of a Bind, the statement that it runs again."""
         told: list[tuple[str, str]] = []
-        for pgconn, log in self.logs.items():
-            pgconn.untrace()
+        for connection, log in self.logs.items():
+            connection.pgconn.untrace()
+            known = dict(connection.execute("SELECT name, statement FROM pg_prepared_statements").fetchall())
             with log:
                 log.seek(0)
-                told += SENT.findall(log.read())
+                for name, text in SENT.findall(log.read()):
+                    again = PREPARED.match(text) if name == "Bind" else None
+                    told.append((name, known[again[1]] if again else text))
         return told
 
 
 @contextlib.contextmanager
 def statements(city: City) -> Iterator[list[str]]:
-    """Collect every statement that is sent, and assert that nothing else is, and that each is one round trip."""
+    """Collect every statement that is sent, and assert that nothing else is, and that each is one round trip.
+
+    What is done in it was done before, so that a statement which is kept prepared is prepared.
+    """
     assert city.app is not None
     engine, wire, found = city.app.extensions["wallet"].app, Wire(), list[str]()
-    sa.event.listen(engine, "checkout", wire.listen)
+    engines = (engine, db.autocommitting(engine))
+    for one in engines:
+        sa.event.listen(one, "checkout", wire.listen)
     try:
         yield found
     finally:
-        sa.event.remove(engine, "checkout", wire.listen)
+        for one in engines:
+            sa.event.remove(one, "checkout", wire.listen)
         messages = wire.messages()
-    begun = [(name, text) for name, text in messages if name in ("Parse", "Query")]
-    found += [text for _, text in begun]
-    assert [name for name, _ in messages] == [
-        each for name, _ in begun for each in (PLAIN if name == "Parse" else [name])
-    ]
+    assert ROUND_TRIP.sub("", "".join(f"{name} " for name, _ in messages)) == ""
+    parsed = False
+    for name, text in messages:
+        if name in ("Parse", "Query") or (name == "Bind" and not parsed):
+            found.append(text)
+        parsed = name == "Parse"
 
 
 def shown(statement: str) -> str:
@@ -126,7 +138,7 @@ def test_only_a_refusal_needs_a_unit_of_its_own(city: City) -> None:
         assert transfer(hoa, binh, "100001") == 402
     assert [shown(one) for one in sent] == [
         "ledger.post_order",
-        "BEGIN ISOLATION LEVEL READ COMMITTED",
+        "BEGIN",
         "ledger.claim",
         "ledger.refuse",
         "COMMIT",

@@ -15,7 +15,7 @@ from wallet import states
 from wallet.events import Event
 from wallet.ids import AccountId, AuthorityId, EntryId, HolderId, OrderId
 from wallet.ledger import Claim, Move, Plan, balances, chart
-from wallet.ledger.refusals import AccountIs
+from wallet.ledger.refusals import AccountIs, FrozenByOperator
 from wallet.refusal import Refusal
 
 PAGE_ROWS_MAX: Final = 100
@@ -267,13 +267,6 @@ def as_of(connection: sa.Connection, account: Account, at: datetime, *, by: bala
 # -- frozen, thawed, closed -------------------------------------------------------------------------------------------
 
 
-class FrozenByOperator(Refusal):
-    """The operator froze the account, so its holder cannot thaw it."""
-
-    code = "account_frozen_by_operator"
-    status = 403
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveOrder:
     """What a holder signed, or an operator ordered: freeze, thaw or close an account."""
@@ -297,7 +290,7 @@ def move(unit: sa.Connection, claim: Claim, order: MoveOrder, *, now: datetime) 
     """Decide a holder's own order to freeze, thaw or close their wallet.
 
     Raises:
-        NotFound, FrozenByOperator. The ledger then refuses with AccountIs, AccountNotEmpty.
+        NotFound, FrozenByOperator. The ledger looks again under lock, and refuses with AccountIs, AccountNotEmpty.
     """
     payer(unit, order.account, signer=claim.signer)
     if order.status == "open" and _frozen_by(unit, order.account) not in (None, claim.signer):

@@ -2,6 +2,7 @@
 
 Words   A key id is the RFC 7638 thumbprint of the public key, so it can never name another key.
         A PIN is kept as argon2id, a one-time code as a keyed hash, a session token as a plain hash of 256 random bits.
+        argon2 and nacl are imported where they are used: an auditor's laptop verifies the log with `cryptography` alone.
 Source  RFC 7517/7638 (JWK, thumbprint), RFC 9421 section 3.3 (algorithms), RFC 9106 (argon2id).
 """
 
@@ -12,19 +13,21 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import argon2
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from nacl.bindings import crypto_core_ed25519_is_valid_point
+
+if TYPE_CHECKING:
+    import argon2
 
 ECDSA_P256: Final = "ecdsa-p256-sha256"
 ED25519: Final = "ed25519"
 
 _COORDINATE = 32
+_ECDSA_SHA256 = ec.ECDSA(hashes.SHA256())
 _P256_MEMBERS = {"crv", "kty", "x", "y"}
 _ED25519_MEMBERS = {"crv", "kty", "x"}
 
@@ -42,11 +45,6 @@ class PublicKey:
     jwk: Mapping[str, str]
     _key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
-    @property
-    def library_key(self) -> ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey:
-        """The key as the signature library takes it."""
-        return self._key
-
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Say whether `signature` is this key's over `message` (ECDSA as raw r||s, 64 bytes)."""
         try:
@@ -56,7 +54,7 @@ class PublicKey:
                 if len(signature) != 2 * _COORDINATE:
                     return False
                 der = encode_dss_signature(_int(signature[:_COORDINATE]), _int(signature[_COORDINATE:]))
-                self._key.verify(der, message, ec.ECDSA(hashes.SHA256()))
+                self._key.verify(der, message, _ECDSA_SHA256)
         except InvalidSignature:
             return False
         return True
@@ -117,7 +115,7 @@ class PrivateKey:
         """Sign: ECDSA as raw r||s (64 bytes), or Ed25519."""
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
             return self._key.sign(message)
-        r, s = decode_dss_signature(self._key.sign(message, ec.ECDSA(hashes.SHA256())))
+        r, s = decode_dss_signature(self._key.sign(message, _ECDSA_SHA256))
         return r.to_bytes(_COORDINATE, "big") + s.to_bytes(_COORDINATE, "big")
 
 
@@ -137,6 +135,8 @@ def public_key(jwk: Mapping[str, str]) -> PublicKey:
             ).public_key()
             return PublicKey(ECDSA_P256, thumbprint(jwk), dict(jwk), key)
         if jwk.get("kty") == "OKP" and jwk.get("crv") == "Ed25519" and members == _ED25519_MEMBERS:
+            from nacl.bindings import crypto_core_ed25519_is_valid_point
+
             point = _coordinate(jwk["x"])
             if not crypto_core_ed25519_is_valid_point(point):
                 raise BadKey("an Ed25519 point of small order")
@@ -163,20 +163,63 @@ def jwk_text(jwk: Mapping[str, str]) -> str:
     return json.dumps(dict(jwk), sort_keys=True, separators=(",", ":"))
 
 
+# ---- Ed25519 over raw bytes, for the log -----------------------------------------------------------------------------
+
+_FIELD: Final = 2**255 - 19
+_SMALL_ORDER_8: Final = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+_SMALL_ORDER: Final = frozenset({0, 1, _FIELD - 1, _SMALL_ORDER_8, _FIELD - _SMALL_ORDER_8})
+"""The y of every point whose order divides 8; under such a key, signatures can be made that fit any message."""
+
+
+def ed25519_is_strong(public: bytes) -> bool:
+    """Say whether 32 bytes are the canonical encoding of a point that is not of small order."""
+    y = int.from_bytes(public, "little") & (2**255 - 1)  # the top bit is the sign of x
+    return len(public) == _COORDINATE and y < _FIELD and y not in _SMALL_ORDER
+
+
+def ed25519_verifies(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Say whether `signature` is over `message` by a strong `public` key (RFC 8032, 32 bytes)."""
+    if not ed25519_is_strong(public):
+        return False
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def ed25519_public(seed: bytes) -> bytes:
+    """Return the public key of a private one, each 32 bytes."""
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+
+
+def ed25519_sign(seed: bytes, message: bytes) -> bytes:
+    """Sign with a private key of 32 bytes; the signature has 64."""
+    return ed25519.Ed25519PrivateKey.from_private_bytes(seed).sign(message)
+
+
 # ---- secrets of people ----------------------------------------------------------------------------------------------
 
-_pins = argon2.PasswordHasher()  # argon2id with RFC 9106's low-memory parameters, the library's default
+
+@lru_cache(maxsize=1)
+def _pins() -> "argon2.PasswordHasher":
+    """Return the hasher: argon2id with RFC 9106's low-memory parameters, the library's default."""
+    import argon2
+
+    return argon2.PasswordHasher()
 
 
 def hash_pin(pin: str) -> str:
     """Hash a PIN with argon2id; some 50 ms on purpose."""
-    return _pins.hash(pin)
+    return _pins().hash(pin)
 
 
 def pin_matches(hashed: str, pin: str) -> bool:
     """Compare a PIN with its hash, in the same time whether or not it matches."""
+    import argon2
+
     try:
-        return _pins.verify(hashed, pin)
+        return _pins().verify(hashed, pin)
     except argon2.exceptions.VerifyMismatchError:
         return False
 

@@ -4,7 +4,8 @@ Words   A unit is our database transaction; `unit()` is the only begin and commi
 """
 
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 import sqlalchemy as sa
@@ -39,6 +40,18 @@ STATEMENT_TIMEOUT_MS: Final = 15_000
 POOL_SIZE: Final = 4
 """Connections a process keeps: a sync worker uses one, the reader of pages a second."""
 
+_POOL: Final[dict[str, Any]] = {
+    "pool_size": POOL_SIZE,
+    "max_overflow": POOL_SIZE,
+    "pool_timeout": 5,
+    "pool_pre_ping": False,
+    "pool_recycle": 1800,
+    "hide_parameters": True,  # names and phones travel in them, and logs keep what is logged
+}
+
+_CONNECT_ARGS: Final[WeakKeyDictionary[sa.Engine, dict[str, Any]]] = WeakKeyDictionary()
+_SIBLINGS: Final[WeakKeyDictionary[sa.Engine, sa.Engine]] = WeakKeyDictionary()
+
 Result = TypeVar("Result")
 
 
@@ -55,16 +68,10 @@ def engine(url: str, *, name: str = "wallet") -> sa.Engine:
         " -c idle_in_transaction_session_timeout=30000 -c default_transaction_isolation=read\\ committed"
         " -c synchronous_commit=on"
     )
-    return sa.create_engine(
-        url,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_SIZE,
-        pool_timeout=5,
-        pool_pre_ping=False,
-        pool_recycle=1800,
-        hide_parameters=True,  # names and phones travel in them, and logs keep what is logged
-        connect_args={"options": options, "application_name": name, "connect_timeout": 5},
-    )
+    connect_args = {"options": options, "application_name": name, "connect_timeout": 5}
+    made = sa.create_engine(url, connect_args=connect_args, **_POOL)
+    _CONNECT_ARGS[made] = connect_args
+    return made
 
 
 def unit(db: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
@@ -81,6 +88,36 @@ def unit(db: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
     return _again(whole)
 
 
+def call(connection: sa.Connection, statement: str, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Run one statement that returns one row, straight through the driver, and return the row.
+
+    The hot path's one statement: SQLAlchemy's cursor and result cost it more than the driver does. What the driver raises
+    is raised as SQLAlchemy would have, so that nobody above need know.
+    """
+    driver: psycopg.Connection[tuple[Any, ...]] = connection.connection.driver_connection  # type: ignore[assignment]
+    try:
+        row = driver.execute(statement, parameters, prepare=True).fetchone()
+    except psycopg.Error as fault:
+        if driver.closed:
+            connection.invalidate(fault)
+        raise DBAPIError.instance(statement, (), fault, psycopg.Error, hide_parameters=True) from fault
+    assert row is not None, "the statement returns a row"
+    return row
+
+
+def autocommitting(db: sa.Engine) -> sa.Engine:
+    """Return the engine's sibling whose every statement is a transaction of its own, and its own pool: to switch a pooled
+    connection to and fro takes longer than the statement.
+    """
+    sibling = _SIBLINGS.get(db)
+    if sibling is None:
+        sibling = _SIBLINGS[db] = sa.create_engine(
+            db.url, isolation_level="AUTOCOMMIT", connect_args=_CONNECT_ARGS[db], **_POOL
+        )
+        sa.event.listen(db, "engine_disposed", lambda _: sibling.dispose())
+    return sibling
+
+
 def at_once(db: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
     """Run `work`, whose one writing statement is a transaction of its own: the server begins and commits it, so a unit costs
     one round trip instead of three, and a process that is stopped in the middle holds no lock.
@@ -90,10 +127,9 @@ def at_once(db: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
     Raises:
         Whatever `work` raises; a statement that fails leaves nothing behind.
     """
-    autocommitting = db.execution_options(isolation_level="AUTOCOMMIT")
 
     def whole() -> Result:
-        with autocommitting.connect() as connection:
+        with autocommitting(db).connect() as connection:
             return work(connection)
 
     return _again(whole)

@@ -40,6 +40,7 @@ class Standing:
     code: str
     title: str
     title_en: str
+    uses: frozenset[str]
     window: str
     effect: str
     cap: Dong
@@ -113,6 +114,7 @@ class Limits:
                 code=rule.code,
                 title=rule.title,
                 title_en=rule.title_en,
+                uses=rule.uses,
                 window=rule.window,
                 effect=rule.effect,
                 cap=rule.value,

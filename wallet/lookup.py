@@ -1,5 +1,6 @@
 """Look-ups: what came of an order, and the order itself, word for word, for whoever signed it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -66,11 +67,20 @@ def content(connection: sa.Connection, *, signer: HolderId, order: UUID) -> byte
     Raises:
         NotFound: never arrived, or shredded.
     """
-    found = connection.execute(
-        sa.select(order_content.c.bytes)
-        .join(authority, authority.c.id == order_content.c.authority)
-        .where(authority.c.signer == signer, authority.c.order_id == order)
-    ).scalar()
-    if found is None:
+    found = contents(connection, [(signer, order)])
+    if not found:
         raise NotFound(param="order")
-    return bytes(found)
+    return found[signer, order]
+
+
+def contents(connection: sa.Connection, orders: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], bytes]:
+    """Return the bytes of several orders, each named by its signer and id; those that were shredded are left out.
+
+    The caller shows them to whoever is a party to each.
+    """
+    rows = connection.execute(
+        sa.select(authority.c.signer, authority.c.order_id, order_content.c.bytes)
+        .join(authority, authority.c.id == order_content.c.authority)
+        .where(sa.tuple_(authority.c.signer, authority.c.order_id).in_(list(orders)))
+    )
+    return {(row.signer, row.order_id): bytes(row.bytes) for row in rows}

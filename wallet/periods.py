@@ -94,28 +94,36 @@ def last_of_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
 
 
-def closed_through(connection: sa.Connection) -> date | None:
-    """Return the last day that is closed."""
-    found: date | None = connection.exec_driver_sql("SELECT max(ends) FROM ledger.period").scalar_one()
+def closed_through(connection: sa.Connection, kind: Kind | None = None) -> date | None:
+    """Return the last day that is closed; with a kind, by a period of that kind."""
+    found: date | None = connection.exec_driver_sql(
+        "SELECT max(ends) FROM ledger.period WHERE %(kind)s::text IS NULL OR kind = %(kind)s", {"kind": kind}
+    ).scalar_one()
     return found
 
 
 def nightly(database: sa.Engine, *, now: datetime) -> None:
-    """Once a day is over: sweep what was collected, close the day and, after its last day, the month. Done twice, or by two
-    workers, it changes nothing more. Books in which nothing was ever posted are not closed.
+    """Once a day is over: sweep what was collected, close the day and, after its last day, the month. Done twice, by two
+    workers, or gone on with after a crash or a long rest, it closes each of them once. Books in which nothing was ever
+    posted are not closed.
     """
     yesterday = clock.day_of(now) - timedelta(days=1)
     if now < clock.day_bounds(yesterday)[1] + GRACE:
         return
     with database.connect() as connection:
         began = connection.exec_driver_sql("SELECT 1 FROM ledger.entry LIMIT 1").first() is not None
-        through = closed_through(connection)
-    if not began or (through is not None and through >= yesterday):
+        through, month_through = closed_through(connection), closed_through(connection, "month")
+    if not began:
         return
-    sweep(database, yesterday, now=now)
-    _close_by_rule(database, "day", yesterday, now=now)
-    if yesterday == last_of_month(yesterday):
-        _close_by_rule(database, "month", yesterday.replace(day=1), now=now)
+    month_end = yesterday if yesterday == last_of_month(yesterday) else yesterday.replace(day=1) - timedelta(days=1)
+    month_due = (month_through is None or month_through < month_end) and (through or yesterday) <= month_end
+    if month_due and month_end < yesterday:  # nobody came on the month's first day
+        _close_by_rule(database, "month", month_end.replace(day=1), now=now)
+    if through is None or through < yesterday:
+        sweep(database, yesterday, now=now)
+        _close_by_rule(database, "day", yesterday, now=now)
+    if month_due and month_end == yesterday:
+        _close_by_rule(database, "month", month_end.replace(day=1), now=now)
 
 
 def _close_by_rule(database: sa.Engine, kind: Kind, starts: date, *, now: datetime) -> None:

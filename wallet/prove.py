@@ -1,12 +1,17 @@
 """Prove the books: `make prove`. Exits with 0 when nothing differs, else with 1 after naming each difference.
 
-It reads as the audit role, which can write nothing, in one snapshot of the database.
+With `--incremental` it goes on from the closed period up to which the last clean proof has proven the books, kept in
+`proven.json`. It reads as the audit role, which can write nothing, in one snapshot of the database.
 """
 
+import argparse
+import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -15,12 +20,17 @@ from wallet.bills import proof as bills
 from wallet.config import postgres_url
 from wallet.identity import proof as identity
 from wallet.ledger import proof
-from wallet.ledger.proof import Difference
+from wallet.ledger.proof import Base, Difference
 
 
-def books(connection: sa.Connection) -> Iterator[Difference]:
-    """Yield every difference in the books; the connection's transaction is the snapshot that is proved."""
-    yield from proof.ledger(connection)
+def books(connection: sa.Connection, *, since: Base | None = None) -> Iterator[Difference]:
+    """Yield every difference in the books; the connection's transaction is the snapshot that is proved.
+
+    Args:
+        connection: of the audit role.
+        since: what an earlier proof has proven; None: from the first posting.
+    """
+    yield from proof.ledger(connection, since=since)
     yield from proof.differences(connection, identity.QUESTIONS)
     yield from proof.differences(connection, transfers.QUESTIONS)
     yield from proof.differences(connection, bills.QUESTIONS)
@@ -31,21 +41,55 @@ def snapshot(engine: sa.Engine) -> sa.Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
-def main() -> int:
+def remembered(path: Path) -> Base | None:
+    """Read what the last clean proof left behind, if there is any."""
+    if not path.exists():
+        return None
+    said = json.loads(path.read_text(encoding="utf-8"))
+    return Base(
+        ends=date.fromisoformat(said["ends"]),
+        mark=int(said["mark"]),
+        closed_at=datetime.fromisoformat(said["closed_at"]),
+        digest=said["digest"],
+    )
+
+
+def remember(path: Path, base: Base) -> None:
+    """Keep what was proven, for an incremental proof to go on from. Whoever runs the proof keeps this file to themselves."""
+    said = {
+        "ends": base.ends.isoformat(),
+        "mark": str(base.mark),
+        "closed_at": base.closed_at.isoformat(),
+        "digest": base.digest,
+    }
+    path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     """Prove the configured books and say so."""
+    parser = argparse.ArgumentParser(prog="make prove", description="Recompute the books and name every difference.")
+    parser.add_argument(
+        "--incremental", action="store_true", help="go on from what the last clean proof has proven, if there is any"
+    )
+    asked = parser.parse_args(arguments)
     url = postgres_url("AUDIT_DATABASE_URL", os.environ.get("AUDIT_DATABASE_URL", ""))
+    file = Path(os.environ.get("VAR_DIR", "var")) / "proven.json"
+    since = remembered(file) if asked.incremental else None
     started, found = time.monotonic(), 0
     with snapshot(db.engine(url, name="prove")).connect() as connection:
         connection.exec_driver_sql("SET statement_timeout = 0")
-        for difference in books(connection):
+        for difference in books(connection, since=since):
             found += 1
             print(f"{difference.code}\t{difference.subject}\t{difference.detail}")
-        counts = proof.counts(connection)
+        counts, proven = proof.counts(connection), proof.base(connection)
     looked = ", ".join(f"{count} {name}" for name, count in counts.items())
     if found:
         print(f"NOT PROVED: {found} differences in {looked}.", file=sys.stderr)
         return 1
-    print(f"Proved from the first posting in {time.monotonic() - started:.1f} s: {looked}; no difference.")
+    if proven is not None:
+        remember(file, proven)
+    whence = f"what was proven by {since.ends:%d/%m/%Y}" if since else "the first posting"
+    print(f"Proved from {whence} in {time.monotonic() - started:.1f} s: {looked}; no difference.")
     return 0
 
 

@@ -10,26 +10,37 @@ NAME_CHARS_MAX: Final = 100
 _SPACE = re.compile(r"\s+")
 _FORBIDDEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """Unicode categories of control, format (bidi included), surrogate, private and unassigned characters."""
-_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Letters and symbols that are drawn as nothing."""
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters, marks and symbols that are drawn as nothing."""
 
 
 class BadText(Refusal):
-    """Empty, too long, or with characters that cannot be seen."""
+    """Empty, or too long."""
 
     code = "text_not_plain"
     status = 422
     stored = False
 
 
+class HiddenCharacter(BadText):
+    """A character that cannot be seen, or that turns the direction of writing: what is read would not be what is meant.
+
+    Source: Unicode TR 36 and "Trojan Source" (CVE-2021-42574).
+    """
+
+    code = "text_hidden_character"
+
+
 def plain(text: str, *, chars_max: int, param: str, empty: bool = False) -> str:
-    """Return `text` in NFC with single spaces, or refuse it.
+    """Return `text` in NFC with single spaces, or refuse it. How it was composed before is no fault: phones differ.
 
     Raises:
-        BadText: empty (unless allowed), longer than `chars_max`, or with control, format or bidi characters.
+        HiddenCharacter: with control, format or bidi characters; it names the first.
+        BadText: empty (unless allowed), or longer than `chars_max`.
     """
-    if any(unicodedata.category(char) in _FORBIDDEN or char in _BLANK for char in text):
-        raise BadText(param=param)
+    hidden = next((char for char in text if unicodedata.category(char) in _FORBIDDEN or char in _BLANK), None)
+    if hidden is not None:
+        raise HiddenCharacter(param=param, character=f"U+{ord(hidden):04X}")
     spelled = _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
     if len(spelled) > chars_max or not (spelled or empty):
         raise BadText(param=param)

@@ -5,7 +5,8 @@
 CREATE OR REPLACE FUNCTION bills.lock_bills(p_bills uuid[], p_holder uuid, p_now timestamptz)
 RETURNS TABLE (id uuid, code text, agency uuid, debtor uuid, dossier text, procedure text, total bigint, version integer,
                state text, due date, expires date, settled_by uuid, granted boolean, accounts uuid[], amounts bigint[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = bills, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = bills, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 BEGIN
     PERFORM 1 FROM bills.bill b WHERE b.id = ANY (p_bills) ORDER BY b.id FOR NO KEY UPDATE;
     RETURN QUERY SELECT * FROM bills.read_bills(p_bills, p_holder, p_now);
@@ -34,7 +35,8 @@ CREATE OR REPLACE FUNCTION bills.pay_order(
     p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea, p_under uuid,
     p_admits text[], p_plan jsonb, p_status smallint, p_body bytea, p_bills uuid[],
     OUT state text, OUT status smallint, OUT body bytea)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = bills, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = bills, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     payable integer;
 BEGIN

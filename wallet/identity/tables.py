@@ -107,3 +107,15 @@ known_device = sa.Table(
     sa.Column("seen_at", _instant, nullable=False),
     schema="identity",
 )
+
+payee_code = sa.Table(
+    "payee_code",
+    metadata,
+    sa.Column("code", sa.Text, sa.CheckConstraint("code ~ '^[0-9]{9}$'", name="digits"), primary_key=True,
+              comment="eight random digits and a check digit; never given out twice"),
+    sa.Column("holder", sa.Uuid, sa.ForeignKey(holder.c.id), nullable=False),
+    sa.Column("made_at", _instant, nullable=False),
+    sa.Column("ended_at", _instant),
+    sa.Index("payee_code_one_living", "holder", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
+    schema="identity",
+)  # fmt: skip

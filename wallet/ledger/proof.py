@@ -7,14 +7,16 @@ Words   A difference is a code, the thing it is about, and what differs. No diff
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from datetime import date, datetime, timedelta
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from wallet import crypto, signing
-from wallet.ledger.questions import QUESTIONS
+from wallet.ledger import questions
+from wallet.ledger.questions import QUESTIONS, SINCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,33 @@ class Difference:
     detail: str
 
 
+IN_FLIGHT: Final = timedelta(hours=1)
+"""A row may have been on its way when the period was closed; this is longer than any unit lives."""
+
 _STREAMED: Final = {"yield_per": 1000}
 """Rows by the thousand: the books need not fit into memory."""
 
-Check = Callable[[sa.Connection], Iterator[Difference]]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What an earlier proof has proven, and a later one goes on from: everything up to a closed period's mark."""
+
+    ends: date
+    mark: int
+    closed_at: datetime
+    digest: str
 
 
-def differences(connection: sa.Connection, questions: dict[str, str]) -> Iterator[Difference]:
-    """Ask questions and yield each difference that the database names.
+def base(connection: sa.Connection, *, ends: date | None = None) -> Base | None:
+    """Return the base that the newest closed period makes, or the one that ends on a day."""
+    row = connection.exec_driver_sql(questions.PROVEN, {"ends": ends}).one_or_none()
+    return Base(**row._mapping) if row else None
+
+
+def differences(
+    connection: sa.Connection, questions: dict[str, str], *, since: datetime | None = None
+) -> Iterator[Difference]:
+    """Ask questions and yield each difference that the database names; with `since`, of rows that came since then.
 
     Bytes that were tampered with until the database itself cannot read them leave a question without an answer; that is
     named as well, and the other questions are still asked.
@@ -41,7 +62,7 @@ def differences(connection: sa.Connection, questions: dict[str, str]) -> Iterato
     for code, question in questions.items():
         try:
             with connection.begin_nested():
-                rows = connection.exec_driver_sql(question.replace("%", "%%")).all()
+                rows = connection.exec_driver_sql(*_narrowed(code, question, since)).all()
         except sa.exc.DataError as fault:
             yield Difference("question_unanswered", code, str(fault.orig).partition("\n")[0])
             continue
@@ -49,7 +70,17 @@ def differences(connection: sa.Connection, questions: dict[str, str]) -> Iterato
             yield Difference(code, str(subject), str(detail))
 
 
-def signatures(connection: sa.Connection) -> Iterator[Difference]:
+def _narrowed(code: str, question: str, since: datetime | None) -> tuple[str, dict[str, Any]]:
+    """Have a question go over new rows only, where it is about rows that never change."""
+    question = question.replace("%", "%%")
+    if since is None or code not in SINCE:
+        return question, {}
+    (table, alias), column = SINCE[code][0].split(), SINCE[code][1]
+    fresh = f"FROM (SELECT * FROM {table} WHERE {column} >= %(since)s) AS {alias}"  # noqa: S608 - constants of ours
+    return question.replace(f"FROM {table} {alias}", fresh, 1), {"since": since}
+
+
+def signatures(connection: sa.Connection, *, since: datetime | None = None) -> Iterator[Difference]:
     """Verify every signed order anew: the key's own thumbprint, the signature over its base, the base over the bytes, the
     bytes against the row. An order whose content was shredded can no longer be verified and is no difference.
     """
@@ -58,7 +89,9 @@ def signatures(connection: sa.Connection) -> Iterator[Difference]:
         SELECT a.id, a.kind, a.signer, a.order_id, a.order_kind, a.key_id, k.jwk, c.bytes, c.signature_base, c.signature
         FROM ledger.authority a JOIN person.order_content c ON c.authority = a.id
         LEFT JOIN identity.key k ON k.id = a.key_id
+        WHERE %(since)s::timestamptz IS NULL OR a.at >= %(since)s
         """,
+        {"since": since},
         execution_options=_STREAMED,
     )
     for row in rows:
@@ -94,9 +127,13 @@ def _covers(base: bytes, content: bytes) -> bool:
     return line in base.split(b"\n")
 
 
-def events(connection: sa.Connection) -> Iterator[Difference]:
+def events(connection: sa.Connection, *, since: datetime | None = None) -> Iterator[Difference]:
     """Look whether each event's bytes are canonical, so that hashing them again gives the same leaf for ever."""
-    rows = connection.exec_driver_sql("SELECT id, bytes FROM ledger.event", execution_options=_STREAMED)
+    rows = connection.exec_driver_sql(
+        "SELECT id, bytes FROM ledger.event WHERE %(since)s::timestamptz IS NULL OR at >= %(since)s",
+        {"since": since},
+        execution_options=_STREAMED,
+    )
     for row in rows:
         raw = bytes(row.bytes)
         try:
@@ -108,11 +145,28 @@ def events(connection: sa.Connection) -> Iterator[Difference]:
             yield Difference("event_not_canonical", str(row.id), hashlib.sha256(raw).hexdigest())
 
 
-def ledger(connection: sa.Connection) -> Iterator[Difference]:
-    """Prove the ledger."""
-    yield from differences(connection, QUESTIONS)
-    yield from signatures(connection)
-    yield from events(connection)
+def ledger(connection: sa.Connection, *, since: Base | None = None) -> Iterator[Difference]:
+    """Prove the ledger from the first posting; with `since`, from what an earlier proof has proven.
+
+    An incremental proof looks at every row that came since, at everything that is about the present (balances, floors,
+    holds, limits), and that the snapshot it stands on is still the one that was proven.
+    """
+    came = since.closed_at - IN_FLIGHT if since else None
+    if since is None:
+        yield from differences(connection, QUESTIONS)
+    else:
+        now = base(connection, ends=since.ends)
+        if now != since:
+            yield Difference("proven_base_differs", since.ends.isoformat(), f"proven {since}, now {now}")
+            return
+        for account, detail in connection.exec_driver_sql(
+            questions.BALANCES_SINCE, {"mark": since.mark, "ends": since.ends}
+        ):
+            yield Difference("balance_differs", str(account), detail)
+        asked = {code: question for code, question in QUESTIONS.items() if code not in questions.WHOLE}
+        yield from differences(connection, asked, since=came)
+    yield from signatures(connection, since=came)
+    yield from events(connection, since=came)
 
 
 def counts(connection: sa.Connection) -> dict[str, int]:

@@ -49,6 +49,15 @@ QUESTIONS: Final[dict[str, str]] = {
     "posting_unsound": """
         SELECT entry, format('line %s: amount %s', line, amount) FROM ledger.posting
         WHERE amount NOT BETWEEN 1 AND 1000000000000000 OR debit = credit""",
+    "outcome_orphan": """
+        SELECT o.authority, o.status::text FROM ledger.outcome o LEFT JOIN ledger.authority a ON a.id = o.authority WHERE a.id IS NULL""",
+    "content_orphan": """
+        SELECT c.authority, 'words of no order' FROM person.order_content c LEFT JOIN ledger.authority a ON a.id = c.authority
+        WHERE a.id IS NULL""",
+    "event_orphan": """
+        SELECT v.id, v.type FROM ledger.event v
+        LEFT JOIN ledger.authority a ON a.id = v.authority LEFT JOIN ledger.entry e ON e.id = v.entry
+        WHERE v.authority IS NOT NULL AND a.id IS NULL OR v.entry IS NOT NULL AND e.id IS NULL""",
     "delta_orphan": """
         SELECT d.id, d.account::text FROM ledger.delta d LEFT JOIN ledger.balance b ON b.account = d.account
         WHERE b.account IS NULL""",
@@ -213,18 +222,21 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT e.id, format('effective %s, posted %s, period closed %s', e.effective_at, e.posted_at, p.closed_at)
         FROM ledger.period p JOIN ledger.entry e ON e.effective_at < ledger.day_start(p.ends + 1) AND e.posted_at > p.closed_at""",
     "period_trial_differs": """
-        WITH side AS (
-            SELECT p.debit AS account, p.amount, p.effective_at FROM ledger.posting p
-            UNION ALL SELECT p.credit, -p.amount, p.effective_at FROM ledger.posting p
+        WITH moved AS (
+            SELECT x.account, ledger.day_of(x.effective_at) AS day, sum(x.amount) AS amount FROM (
+                SELECT p.debit AS account, p.amount, p.effective_at FROM ledger.posting p
+                UNION ALL SELECT p.credit, -p.amount, p.effective_at FROM ledger.posting p
+            ) AS x GROUP BY 1, 2
+        ), line AS (
+            SELECT a.code, a.normal, m.day, sum(m.amount) AS amount FROM moved m JOIN ledger.account a ON a.id = m.account
+            GROUP BY a.code, a.normal, m.day
         ), total AS (
-            SELECT d.id, a.code, sum(CASE a.normal WHEN 'debit' THEN s.amount ELSE -s.amount END) AS posted, a.normal
-            FROM ledger.period d JOIN side s ON s.effective_at < ledger.day_start(d.ends + 1)
-            JOIN ledger.account a ON a.id = s.account GROUP BY d.id, a.code, a.normal
+            SELECT d.id, l.code, sum(l.amount) AS balance FROM ledger.period d JOIN line l ON l.day <= d.ends GROUP BY d.id, l.code
         )
         SELECT coalesce(t.id, x.period), format('%s: sealed %s debit and %s credit, postings come to %s', coalesce(t.code, x.code),
-                                                x.debit, x.credit, t.posted)
+                                                x.debit, x.credit, t.balance)
         FROM total t FULL JOIN ledger.trial x ON x.period = t.id AND x.code = t.code
-        WHERE x.debit - x.credit IS DISTINCT FROM CASE t.normal WHEN 'debit' THEN t.posted ELSE -t.posted END""",
+        WHERE x.debit - x.credit IS DISTINCT FROM t.balance""",
     "snapshot_differs": """
         WITH last AS (SELECT ends, max(mark) AS mark FROM ledger.period GROUP BY ends ORDER BY ends DESC LIMIT 1),
         side AS (
@@ -269,3 +281,58 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, a.key_id FROM ledger.authority a LEFT JOIN identity.key k ON k.id = a.key_id
         WHERE a.key_id IS NOT NULL AND k.holder IS DISTINCT FROM a.signer""",
 }
+
+SINCE: Final[dict[str, tuple[str, str]]] = {
+    "posting_orphan": ("ledger.posting p", "posted_at"),
+    "posting_without_flow": ("ledger.posting p", "posted_at"),
+    "posting_instant_differs": ("ledger.posting p", "posted_at"),
+    "entry_empty": ("ledger.entry e", "posted_at"),
+    "entry_without_authority": ("ledger.entry e", "posted_at"),
+    "authority_without_outcome": ("ledger.authority a", "at"),
+    "entry_unnamed": ("ledger.entry e", "posted_at"),
+    "entry_untold": ("ledger.entry e", "posted_at"),
+    "authority_untold": ("ledger.authority a", "at"),
+    "event_orphan": ("ledger.event v", "at"),
+    "event_differs": ("ledger.event v", "at"),
+    "event_entry_differs": ("ledger.event v", "at"),
+    "event_order_differs": ("ledger.event v", "at"),
+    "resolution_unlawful": ("ledger.resolution r", "at"),
+    "capture_differs": ("ledger.resolution r", "at"),
+    "undoing_unlinked": ("ledger.entry e", "posted_at"),
+    "undoing_not_mirrored": ("ledger.entry e", "posted_at"),
+    "account_move_untold": ("ledger.account_move m", "at"),
+    "period_untold": ("ledger.period p", "closed_at"),
+    "digest_differs": ("ledger.authority a", "at"),
+    "key_not_signers": ("ledger.authority a", "at"),
+}
+"""What an incremental proof asks about new rows only: the table it goes over, and when a row of it came. A question that is
+not named here is asked of everything: it is about the present, or small."""
+
+BALANCES_SINCE: Final = """
+    WITH moved AS (
+        SELECT x.account, sum(x.amount) AS amount FROM (
+            SELECT p.debit AS account, p.amount FROM ledger.posting p WHERE p.seq > %(mark)s
+            UNION ALL SELECT p.credit, -p.amount FROM ledger.posting p WHERE p.seq > %(mark)s
+        ) AS x GROUP BY x.account
+    )
+    SELECT a.id, format('stored %%s, proven %%s and postings since %%s', b.posted, coalesce(s.sequenced, 0), coalesce(m.amount, 0))
+    FROM ledger.account a
+    LEFT JOIN ledger.balance_now b ON b.account = a.id
+    LEFT JOIN moved m ON m.account = a.id
+    LEFT JOIN LATERAL (SELECT x.sequenced FROM ledger.snapshot x WHERE x.account = a.id AND x.ends <= %(ends)s
+                       ORDER BY x.ends DESC LIMIT 1) AS s ON true
+    WHERE b.posted IS DISTINCT FROM coalesce(s.sequenced, 0) + CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END * coalesce(m.amount, 0)"""
+"""In an incremental proof in place of `balance_differs`: what was proven by the period's mark, and the postings since."""
+
+WHOLE: Final = frozenset({"balance_differs", "snapshot_differs", "period_trial_differs", "posting_unsound"})
+"""Asked by a full proof only: they go over every posting there ever was. An incremental one compares the digest instead."""
+
+PROVEN: Final = """
+    SELECT p.ends, max(p.mark) AS mark, max(p.closed_at) AS closed_at,
+           (SELECT encode(sha256(convert_to(coalesce(string_agg(x.account || ':' || x.effective || ':' || x.sequenced, ','
+                                                                ORDER BY x.account), ''), 'UTF8')), 'hex')
+            FROM (SELECT DISTINCT ON (s.account) s.account, s.effective, s.sequenced FROM ledger.snapshot s
+                  WHERE s.ends <= p.ends ORDER BY s.account, s.ends DESC) AS x) AS digest
+    FROM ledger.period p WHERE %(ends)s::date IS NULL OR p.ends = %(ends)s::date
+    GROUP BY p.ends ORDER BY p.ends DESC LIMIT 1"""
+"""Where a proof can be gone on from: a closed period, its mark, and a digest of every account's snapshot by then."""

@@ -132,6 +132,13 @@ class AccountIs(Refusal):
     status = 409
 
 
+class FrozenByOperator(Refusal):
+    """The operator froze the account, so its holder cannot thaw it."""
+
+    code = "account_frozen_by_operator"
+    status = 403
+
+
 class AccountNotEmpty(Refusal):
     """An account with money in it, or held, cannot be closed."""
 
@@ -186,6 +193,7 @@ _BY_NAME: Final[dict[str, type[Refusal]]] = {
     "account_open": AccountIs,
     "account_frozen": AccountIs,
     "account_closed": AccountIs,
+    "frozen_by_operator": FrozenByOperator,
     "account_not_empty": AccountNotEmpty,
     "key_dead": KeyDead,
     "not_admitted": NotAdmitted,

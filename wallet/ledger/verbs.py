@@ -16,7 +16,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from wallet import events, ids
+from wallet import db, events, ids
 from wallet.canonical import Json
 from wallet.events import Event
 from wallet.ids import AccountId, AuthorityId, EntryId, EventId, HolderId, OrderId, PeriodId
@@ -138,11 +138,12 @@ def post_order(
     function, extra = (plan.guard.function, plan.guard.extra) if plan.guard else ("ledger.post_order", ())
     marks = ", ".join(["%s"] * (11 + 1) + ["%s::jsonb", "%s::smallint", "%s"] + ["%s"] * len(extra))
     with _refusals(plan.limits):
-        row = connection.exec_driver_sql(
+        state, known_status, known_body = db.call(
+            connection,
             f"SELECT state, status, body FROM {function}({marks})",  # noqa: S608 - the name is a constant of ours
             (*_spelled_claim(evidence, claim, plan), list(admits), _spelled(plan, claim), status, body, *extra),
-        ).one()
-    return Found(state=row.state, status=row.status, body=row.body)
+        )
+    return Found(state=state, status=known_status, body=known_body)
 
 
 def refuse(unit: sa.Connection, claim: Claim, refusal: Refusal, *, body: bytes) -> None:
@@ -211,10 +212,17 @@ def post_batch(
 
 
 def conclude(unit: sa.Connection, claim: Claim, *, status: int, body: bytes, counted: tuple[Count, ...]) -> None:
-    """Store the outcome of a batch; it names every entry that the batch made."""
+    """Store the outcome of a batch and tell of it: the outcome names every entry that the batch made, the event what was
+    answered, by its SHA-256.
+    """
+    told = Event(
+        type=f"{claim.order_kind}.concluded",
+        subject=claim.authority,
+        data={"answer": hashlib.sha256(body).hexdigest(), "status": str(status)},
+    )
     unit.exec_driver_sql(
-        "SELECT ledger.conclude(%s, %s::smallint, %s, %s::jsonb)",
-        (claim.authority, status, body, json.dumps(_spelled_limits(counted))),
+        "SELECT ledger.conclude(%s, %s::smallint, %s, %s::jsonb, %s::jsonb)",
+        (claim.authority, status, body, json.dumps(_spelled_limits(counted)), json.dumps(_event(told, claim, None))),
     )
 
 

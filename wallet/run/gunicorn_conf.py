@@ -10,7 +10,7 @@ from wallet.run.lifeline import die_with_parent
 bind = [f"127.0.0.1:{port_of(os.environ)}"]
 
 # A worker does one request at a time and answers in milliseconds; two keep two cores busy. WEB_CONCURRENCY
-# overrides.
+# overrides. docs/performance.md holds it against threads.
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "sync"
 

@@ -190,11 +190,14 @@ def order_body() -> bytes:
     Raises:
         problems.WrongType, TooLarge: decided by the headers, before a byte is read.
     """
-    if request.headers.get("Content-Type") != "application/json" or "Content-Encoding" in request.headers:
+    environ = request.environ
+    if environ.get("CONTENT_TYPE") != "application/json" or "HTTP_CONTENT_ENCODING" in environ:
         raise problems.WrongType(param="Content-Type")
     if (request.content_length or 0) > BODY_BYTES_MAX:
         raise problems.TooLarge
-    body = request.get_data(cache=True)
+    # gunicorn ends the body where it ends; another server's Flask holds to its length.
+    stream = environ["wsgi.input"] if environ.get("wsgi.input_terminated") else request.stream
+    body: bytes = stream.read(BODY_BYTES_MAX + 1)
     if len(body) > BODY_BYTES_MAX:
         raise problems.TooLarge
     return body
@@ -216,7 +219,7 @@ def _holder_of(key_id: str) -> HolderId | None:
 
 
 def _idempotency_key() -> str:
-    found = _IDEMPOTENCY_KEY.fullmatch(request.headers.get("Idempotency-Key", ""))
+    found = _IDEMPOTENCY_KEY.fullmatch(request.environ.get("HTTP_IDEMPOTENCY_KEY", ""))
     if found is None:
         raise problems.Unparseable(param="Idempotency-Key")
     return found.group(1)

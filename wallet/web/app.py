@@ -1,20 +1,24 @@
 """The application: doors, pages, languages and what stands around every request."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Blueprint, Flask, Response, g, jsonify, request
+from flask import Blueprint, Flask, Request, Response, g, jsonify, request
 from flask_babel import Babel, Domain, get_locale
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
+from werkzeug.wsgi import get_path_info
 
 from wallet import city, clock, db, money
 from wallet.bills import agencies as _agencies
@@ -33,21 +37,74 @@ from wallet.web import (
     logs,
     openapi,
     orders,
+    payees,
     people,
     problems,
     refunds,
     rooms,
+    send,
     transfers,
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
 from wallet.web.state import State, me, now, state
 
-DOORS: Final = (accounts, bills, citizen, desk, holds, keys, openapi, orders, people, refunds, rooms, transfers)
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+DOORS: Final = (
+    accounts,
+    bills,
+    citizen,
+    desk,
+    holds,
+    keys,
+    openapi,
+    orders,
+    payees,
+    people,
+    refunds,
+    rooms,
+    send,
+    transfers,
+)
 
 _FOLDER: Final = Path(__file__).parent
 
 service = Blueprint("service", __name__)
+
+
+class Service(Flask):
+    """Flask, spared what it would find out anew for every request although it never changes."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__("wallet.web", static_folder="static", template_folder="templates")
+        self.origin = urlsplit(config.public_origin)
+        self.protection = gate.protection(config)
+
+    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
+        """Answer a request, protected."""
+        return super().wsgi_app(environ, gate.protecting(start_response, self.protection))
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No door is async: spares Flask to look into each function it is about to call."""
+        return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Find doors by path alone: who we are is our own to say, and no Host header's."""
+        if request is None:
+            return super().create_url_adapter(None)
+        environ = request.environ
+        return MapAdapter(
+            self.url_map,
+            server_name=self.origin.netloc,
+            script_name=environ.get("SCRIPT_NAME", ""),
+            subdomain="",
+            url_scheme=self.origin.scheme,
+            path_info=get_path_info(environ),
+            default_method=environ["REQUEST_METHOD"],
+            query_args=environ.get("QUERY_STRING", ""),
+        )
 
 
 def create(config: Config) -> Flask:
@@ -58,7 +115,7 @@ def create(config: Config) -> Flask:
         city.CityError: the city's file has faults.
     """
     logs.to_stderr()
-    app = Flask("wallet.web", static_folder="static", template_folder="templates")
+    app = Service(config)
     app.config.update(
         # A chunked body is cut at this length without a word: the one byte more lets `order_body` see that it was longer.
         MAX_CONTENT_LENGTH=BODY_BYTES_MAX + 1,

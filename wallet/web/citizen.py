@@ -1,6 +1,7 @@
 """The citizen's pages: home, bills, the confirm sheet, the confirmation, history, paying for another, devices."""
 
 import json
+from collections import Counter
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -9,14 +10,16 @@ from flask import Blueprint, redirect, render_template, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from wallet import accounts, ids, lookup, money, words
+from wallet import accounts, ids, lookup, money, payees, words
 from wallet.accounts import Account
 from wallet.bills import find, pay, refusals
 from wallet.bills.find import Bill
 from wallet.bills.status import Status
 from wallet.identity import holders, keys
 from wallet.identity.roles import Role
-from wallet.ids import OrderId
+from wallet.ids import AccountId, HolderId, OrderId
+from wallet.limits import PUBLIC_SERVICE
+from wallet.lookup import StoredOutcome
 from wallet.refusal import Refusal
 from wallet.web import views
 from wallet.web.accounts import cursor, spell_cursor
@@ -32,6 +35,8 @@ door = Blueprint("citizen", __name__)
 
 RECENT_ROWS: Final = 5
 HISTORY_ROWS: Final = 30
+SHEETS: Final = ("/thanh-toan?", "/chuyen-tien/xac-nhan?")
+"""The confirm sheets, to which somebody without a key comes back with one."""
 
 
 @door.get("/")
@@ -44,7 +49,7 @@ def home() -> str | Response:
     if who.role != Role.CITIZEN:
         return redirect(HOMES[who.role])
     with state().app.connect() as connection:
-        account = _wallet(connection)
+        account = my_wallet(connection)
         bills = find.open_of_debtor(connection, who.holder, now=now())
         rows = accounts.movements(connection, account.id, before=None, rows_max=RECENT_ROWS)
         due = sorted((one for one in bills if one.status.payable), key=lambda one: one.due)
@@ -86,9 +91,13 @@ def confirm() -> str | Response:
         return redirect("/")
     holder, problem = signed_in(), None
     with state().app.connect() as connection:
-        account = _wallet(connection)
+        account = my_wallet(connection)
         bills = _visible(connection, chosen[: pay.BILLS_MAX])
         shown = views.bills(connection, bills, viewer=holder)
+        amounts: Counter[str] = Counter()
+        for one in bills:
+            amounts[state().city.uses.get(one.procedure, PUBLIC_SERVICE)] += one.total
+        limits = views.limits(connection, holder, amounts)
     closed = next((one for one in bills if not one.status.payable), None)
     if closed is not None:
         told = words.refusal(f"bill_{closed.status}", locale())
@@ -105,6 +114,7 @@ def confirm() -> str | Response:
     return render_template(
         "pay.html",
         bills=shown,
+        limits=limits,
         total=total,
         account=account,
         notice=_("Mỗi lần trả nhiều nhất %(most)s khoản. Các khoản còn lại xin trả lần sau.", most=pay.BILLS_MAX)
@@ -128,39 +138,60 @@ def confirmation(order: str) -> str:
         try:
             outcome = lookup.outcome(connection, signer=holder, order=id)
         except lookup.NotFound:
-            page = {"order": {"id": order}, "lines": [], "total": 0, "state": "unknown"}
+            page = {"order": {"id": order}, "lines": [], "total": 0, "state": "unknown", "kind": ""}
             return render_template("confirmation.html", **page)
-        answered = json.loads(outcome.body)
+        if outcome.kind not in ("bill_payment", "transfer"):
+            raise lookup.NotFound(param="order")
         person = holders.by_id(connection, holder)
-        about = {
-            "id": str(outcome.order),
-            "at": outcome.at,
-            "payer_name": person.name if person else "",
-            "payer_account": answered.get("payer"),
+        about: dict[str, Any] = {
+            "kind": outcome.kind,
+            "order": {
+                "id": str(outcome.order),
+                "at": outcome.at,
+                "payer_name": person.name if person else "",
+                "payer_account": json.loads(outcome.body).get("payer"),
+            },
         }
         if outcome.code is not None:
-            told = words.refusal(outcome.code, locale())
-            problem = {"title": told.title, "safe": told.safe, "next": told.next}
-            return render_template(
-                "confirmation.html", order=about, lines=[], total=0, state="refused", problem=problem
-            )
-        if outcome.kind != "bill_payment":
-            raise lookup.NotFound(param="order")
-        bills = find.by_ids(connection, [UUID(one["bill"]) for one in answered["bills"]], now=now())
-        shown = views.bills(connection, bills, viewer=holder)
+            return render_template("confirmation.html", **about | _refused(outcome.code))
+        shown = _bills_paid if outcome.kind == "bill_payment" else _transferred
+        return render_template("confirmation.html", **about | shown(connection, outcome, holder))
+
+
+def _refused(code: str) -> dict[str, Any]:
+    told = words.refusal(code, locale())
+    problem = {"title": told.title, "safe": told.safe, "next": told.next}
+    return {"lines": [], "total": 0, "state": "refused", "problem": problem}
+
+
+def _bills_paid(connection: Any, outcome: StoredOutcome, holder: HolderId) -> dict[str, Any]:
+    answered = json.loads(outcome.body)
+    bills = find.by_ids(connection, [UUID(one["bill"]) for one in answered["bills"]], now=now())
+    shown = views.bills(connection, bills, viewer=holder)
     total = int(answered["total"])
-    return render_template(
-        "confirmation.html",
-        order=about,
+    return {
         # Whoever has paid holds a proof for the debtor too: it names both in full.
-        lines=[
+        "lines": [
             one | {"amount": one["total"], "debtor_name": bill.debtor_name}
             for one, bill in zip(shown, bills, strict=True)
         ],
-        total=total,
-        total_words=money.in_words(total),
-        state="done",
-    )
+        "total": total,
+        "total_words": money.in_words(total),
+        "state": "done",
+    }
+
+
+def _transferred(connection: Any, outcome: StoredOutcome, holder: HolderId) -> dict[str, Any]:
+    answered = json.loads(outcome.body)
+    payee, total = AccountId(UUID(answered["payee"])), int(answered["amount"])
+    return {
+        "payee_name": payees.names(connection, [payee]).get(payee, ""),
+        "payee_account": str(payee),
+        "memo": views.memos(connection, [(holder, outcome.order)]).get((holder, outcome.order), ""),
+        "total": total,
+        "total_words": money.in_words(total),
+        "state": "done",
+    }
 
 
 @door.get("/xac-nhan/<order>/lenh.json")
@@ -183,7 +214,7 @@ def history() -> str:
     """Show what came in and went out, newest first, paged by key."""
     holder, before = signed_in(), cursor("statement")
     with state().app.connect() as connection:
-        account = _wallet(connection)
+        account = my_wallet(connection)
         rows = accounts.movements(
             connection, account.id, before=int(before) if before else None, rows_max=HISTORY_ROWS + 1
         )
@@ -259,11 +290,12 @@ def send_device_code() -> Response:
     """Send the code that lets a first browser in; whoever came from a confirm sheet finds the way back to it."""
     send_enrol_code(signed_in())
     wanted = request.form.get("next", "")
-    back = {"next": wanted} if wanted.startswith("/thanh-toan?") else {}
+    back = {"next": wanted} if wanted.startswith(SHEETS) else {}
     return redirect(f"/thiet-bi?{urlencode({'ma': '1'} | back)}", 303)
 
 
-def _wallet(connection: Any) -> Account:
+def my_wallet(connection: Any) -> Account:
+    """Return the wallet of the citizen who is signed in."""
     account = accounts.wallet_of(connection, signed_in())
     assert account is not None, "a citizen has a wallet"
     return account

@@ -31,7 +31,8 @@ signer, and the kind's own. A body that is not canonical is refused with 400, an
 
 The request carries Content-Digest (RFC 9530, sha-256), Idempotency-Key: "<id>", and an RFC 9421 signature over @method,
 @target-uri, content-type, content-digest and idempotency-key with created, expires (at most 300 s apart), keyid (RFC 7638
-thumbprint), alg (ecdsa-p256-sha256 or ed25519) and tag="wallet-v1". A GET covers @method and @target-uri.
+thumbprint), alg (ecdsa-p256-sha256 or ed25519) and tag="wallet-v1". A GET covers @method and @target-uri. There is one
+signature, and both its headers are spelled as RFC 9651 serialises them.
 
 The first executed outcome of an order, a refusal included, is stored and given to every retry byte for byte. A retry sends
 the same body with freshly signed headers; the same id with other bytes is 422.

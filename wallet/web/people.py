@@ -30,6 +30,8 @@ ENROL_COOKIE: Final = "enrol"
 OPENING_S: Final = 1800
 DEVICE_S: Final = 2 * 365 * 24 * 3600
 RESEND_AFTER_S: Final = 60
+MINUTES_SAID_MAX: Final = 120
+"""A longer wait is told in hours."""
 
 HOMES: Final = {Role.OFFICER: "/quay", Role.AUDITOR: "/kiem-toan", Role.OPERATOR: "/van-hanh"}
 
@@ -218,18 +220,30 @@ def choose_language() -> Response:
 
 def form(template: str, refusal: Refusal, **context: Any) -> tuple[str, int]:
     """Show a form again with what was typed and what is wrong with it: at the field where it is one's, else on top."""
-    told = words.refusal(refusal.code, locale())
-    if "retry_after_s" in refusal.facts:
-        minutes = -(-int(refusal.facts["retry_after_s"]) // 60)
-        told = replace(told, next=_("Xin đợi %(minutes)s phút rồi thử lại.", minutes=minutes))
-    sentence = f"{told.title} {told.next}"
+    told = _told(refusal)
     values = {name: value for name, value in request.form.items() if name and "pin" not in name}
     named = refusal.param in request.form
     problem = None if named else {"title": told.title, "safe": told.safe, "next": told.next}
-    errors = {refusal.param: sentence} if named else {}
+    errors = {refusal.param: sentence(refusal)} if named else {}
     g.refused = refusal.code
     page = render_template(template, **{"values": values, "errors": errors, "problem": problem} | context)
     return page, refusal.status
+
+
+def sentence(refusal: Refusal) -> str:
+    """Say at a field what is wrong with it and what to do."""
+    told = _told(refusal)
+    return f"{told.title} {told.next}"
+
+
+def _told(refusal: Refusal) -> words.Text:
+    told = words.refusal(refusal.code, locale())
+    if "retry_after_s" not in refusal.facts:
+        return told
+    minutes = -(-int(refusal.facts["retry_after_s"]) // 60)
+    if minutes > MINUTES_SAID_MAX:
+        return replace(told, next=_("Xin đợi %(hours)s giờ rồi thử lại.", hours=-(-minutes // 60)))
+    return replace(told, next=_("Xin đợi %(minutes)s phút rồi thử lại.", minutes=minutes))
 
 
 def send_enrol_code(holder: HolderId) -> None:

@@ -1,17 +1,20 @@
 """What the pages show: domain things turned into the words of the templates. No template asks the database."""
 
+import unicodedata
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
-from wallet import accounts, text
+from wallet import accounts, canonical, lookup, text
 from wallet.accounts import Movement
 from wallet.bills import agencies, find
 from wallet.bills.find import Bill
 from wallet.identity import holders
 from wallet.ids import HolderId
+from wallet.web.problems import locale
 from wallet.web.state import now, state
 
 
@@ -63,12 +66,15 @@ def bills(connection: sa.Connection, some: list[Bill], *, viewer: HolderId | Non
 
 
 def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId) -> list[dict[str, Any]]:
-    """Show what entries did to an account: a bill by its procedure and agency, a transfer by the other's masked name."""
+    """Show what entries did to an account: a bill by its procedure and agency, a transfer by the other's masked name and
+    by its memo, which both sides may read.
+    """
     city, codes = state().city, agencies.codes(connection)
     wanted = [row.settles for row in rows if row.settles]
     settled: dict[UUID, Bill] = {one.id: one for one in find.by_ids(connection, wanted, now=now())}
     owners = {row.counterparty: accounts.owner(connection, row.counterparty) for row in rows}
     names = holders.names(connection, {owner.holder for owner in owners.values() if owner and owner.holder})
+    said = memos(connection, [(row.signer, row.order) for row in rows if row.kind == "transfer"])
     shown = []
     for row in rows:
         paid, owner = settled.get(row.settles) if row.settles else None, owners[row.counterparty]
@@ -80,12 +86,14 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
             name = names.get(owner.holder) if owner and owner.holder else None
             title = _kind(row.kind, received=row.amount > 0)
             counterparty = text.mask(name) if name else ""
-        order = str(row.order) if row.signer == holder and paid else None
+        order = str(row.order) if row.signer == holder and (paid or row.kind == "transfer") else None
         shown.append(
             {
                 "at": row.effective_at,
                 "title": title,
+                "city_wrote": paid is not None,
                 "counterparty": counterparty,
+                "memo": said.get((row.signer, row.order), ""),
                 "amount": row.amount,
                 "order_id": order,
             }
@@ -93,9 +101,16 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
     return shown
 
 
+def memos(connection: sa.Connection, orders: list[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], str]:
+    """Return what payers wrote to payees, by signer and order id; nothing of what was shredded."""
+    spelled = lookup.contents(connection, orders) if orders else {}
+    told = {order: str(canonical.loads(content).get("memo", "")) for order, content in spelled.items()}
+    return {order: " ".join(unicodedata.normalize("NFC", memo).split()) for order, memo in told.items()}
+
+
 def _kind(kind: str, *, received: bool) -> str:
     if kind == "transfer":
-        return str(_("Nhận chuyển tiền") if received else _("Chuyển tiền"))
+        return str(_("Nhận tiền từ") if received else _("Chuyển tiền tới"))
     if kind == "topup":
         return str(_("Nạp tiền"))
     return kind
@@ -112,3 +127,28 @@ def bill_history(one: Bill) -> list[dict[str, Any]]:
         closed = _("Cơ quan huỷ khoản") if one.status == "cancelled" else _("Cơ quan thay bằng khoản khác")
         steps.append({"at": one.closed_at, "text": f"{closed}: {one.close_reason}" if one.close_reason else closed})
     return steps
+
+
+def limits(connection: sa.Connection, holder: HolderId, amounts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return what a confirm sheet shows of the limits that an order would count against; `over` where it would exceed one.
+
+    Args:
+        connection: any.
+        holder: whose wallet pays.
+        amounts: đồng by use, as `wallet.limits.Limits.counts` takes them.
+    """
+    rows = []
+    for one in state().limits.standings(connection, holder, now=now()):
+        asked = sum(amount for use, amount in amounts.items() if use in one.uses)
+        if asked:
+            title = one.title if locale() == "vi" else one.title_en
+            rows.append(
+                {
+                    "title": title,
+                    "remaining": one.remaining,
+                    "cap": one.cap,
+                    "renews_at": one.renews_at,
+                    "over": asked > one.remaining,
+                }
+            )
+    return rows

@@ -10,7 +10,8 @@ CREATE OR REPLACE VIEW ledger.balance_now AS
 -- locked are passed over: they fold themselves when they spend. Returns how many deltas went, and the account to go on after
 -- (NULL: the end was reached), so that a worker goes round and no account waits for ever.
 CREATE OR REPLACE FUNCTION ledger.fold(p_after uuid, p_accounts integer, OUT folded bigint, OUT last uuid)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     waiting uuid[];
     locked uuid[];

@@ -14,7 +14,8 @@ CREATE OR REPLACE FUNCTION ledger.claim(
     p_authority uuid, p_kind text, p_signer uuid, p_order_id uuid, p_order_kind text, p_key_id text,
     p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea, p_under uuid,
     OUT state text, OUT roles text[], OUT status smallint, OUT body bytea)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     claimed boolean;
     alive boolean;

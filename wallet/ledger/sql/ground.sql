@@ -1,4 +1,7 @@
 -- What the ledger's other files stand on. The first of them.
+-- The functions of the hot path set two things for themselves. plan_cache_mode: their statements are planned once in a
+-- connection and not, because an array looked short, at every call (planning them took longer than running them).
+-- enable_seqscan: a plan that was made while a table was small must not read it whole when it is large.
 
 -- refused: say an anticipated no from within. The transaction goes back whole, so a refusal has written nothing; the code
 -- and the facts travel in the error, and the caller stores the refusal as the order's outcome in a transaction of its own.

@@ -32,7 +32,7 @@ GRANT EXECUTE ON FUNCTION
     ledger.post(uuid, jsonb, smallint, bytea),
     ledger.post_order(uuid, text, uuid, uuid, text, text, bytea, bytea, bytea, bytea, uuid, text[], jsonb, smallint, bytea),
     ledger.post_batch(uuid, text, timestamptz, uuid, jsonb, uuid[], uuid[], bigint[], uuid[], text, text[], text[]),
-    ledger.conclude(uuid, smallint, bytea, jsonb),
+    ledger.conclude(uuid, smallint, bytea, jsonb, jsonb),
     ledger.close_period(uuid, uuid, text, date, date),
     ledger.refuse(uuid, smallint, text, bytea),
     ledger.tell(uuid, text, text, uuid, timestamptz, bytea),

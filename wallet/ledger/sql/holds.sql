@@ -14,13 +14,15 @@ BEGIN
     SELECT a.kind, a.order_kind, a.signer, a.under INTO STRICT v_order FROM ledger.authority a WHERE a.id = p_authority;
 
     FOR one IN SELECT h.*, a.code, a.holder, p.status AS payee_status, p.code AS payee_code
-               FROM jsonb_to_recordset(p_plan -> 'holds') AS h (account uuid, payee uuid, amount bigint)
+               FROM jsonb_to_recordset(p_plan -> 'holds') AS h (id uuid, account uuid, payee uuid, amount bigint, lapses_at timestamptz)
                LEFT JOIN ledger.account a ON a.id = h.account LEFT JOIN ledger.account p ON p.id = h.payee LOOP
         IF (v_order.kind, v_order.order_kind, one.code, one.holder, one.payee_code)
            IS DISTINCT FROM ('signed_order', 'hold', 'wallet', v_order.signer, 'wallet') THEN
             RAISE EXCEPTION 'a hold is placed on a wallet by its holder''s signed order, for another wallet';
         ELSIF one.payee_status <> 'open' THEN
             PERFORM ledger.refuse_shut(one.payee, 'payee');
+        ELSIF one.lapses_at <= now() THEN
+            PERFORM ledger.refused('hold_lapsed', jsonb_build_object('hold', one.id));  -- on its way here
         END IF;
     END LOOP;
 

@@ -1,14 +1,24 @@
 -- Posting: the one way by which money moves.
 
--- hold_open: share the locks that closing takes for itself alone: of the days on which a plan takes effect (closing a
--- period), and of the accounts' state (closing an account). Advisory, in class 7201: key 0 is the accounts, key n the day.
-CREATE OR REPLACE FUNCTION ledger.hold_open(p_first date, p_last date) RETURNS void
+-- Two locks are shared by whoever posts and taken for itself alone by whoever closes. Advisory, in class 7201: key 0 is the
+-- accounts' state (closing an account), key n a day (closing a period). Each is shared before what it guards is read.
+
+-- hold_open: share the locks of the days on which a plan takes effect, then look that none of them is in a closed period.
+-- (An assignment is computed without a query of its own, so on the hot path it stands where a PERFORM might.)
+CREATE OR REPLACE FUNCTION ledger.hold_open(p_first timestamptz, p_last timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+DECLARE
+    v_locked text;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(7201, 0);
-    FOR day IN (p_first - DATE '2000-01-01') .. (p_last - DATE '2000-01-01') LOOP
-        PERFORM pg_advisory_xact_lock_shared(7201, day);
+    IF p_last > now() + INTERVAL '1 minute' OR p_first < now() - INTERVAL '400 days' THEN
+        RAISE EXCEPTION 'an entry takes effect neither in the future nor more than 400 days ago';
+    END IF;
+    FOR day IN (ledger.day_of(p_first) - DATE '2000-01-01') .. (ledger.day_of(p_last) - DATE '2000-01-01') LOOP
+        v_locked := pg_advisory_xact_lock_shared(7201, day);
     END LOOP;
+    IF EXISTS (SELECT 1 FROM ledger.period p WHERE p.ends >= ledger.day_of(p_first)) THEN
+        PERFORM ledger.refused('period_closed', jsonb_build_object('day', ledger.day_of(p_first)));
+    END IF;
 END $$;
 
 -- post: carry out the plan of a claimed order: count limits, post, resolve holds, tell the events, store the answer. ---
@@ -25,12 +35,18 @@ END $$;
 -- cannot deadlock. Locks are taken in one order: undone entry, hold, limit counters, accounts by id.
 -- Refuses: limit_exceeded, not_open, too_large, insufficient, period_closed, and what the parts below refuse.
 CREATE OR REPLACE FUNCTION ledger.post(p_authority uuid, p_plan jsonb, p_status smallint, p_body bytea) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     v_kind text;
     v_order_kind text;
     v_signer uuid;
     v_office uuid;
+    v_moves CONSTANT boolean := jsonb_array_length(p_plan -> 'postings') > 0;
+    v_at timestamptz;
+    v_earliest timestamptz;
+    v_latest timestamptz;
+    v_done text;
     judged record;
     held_accounts uuid[];
     held_nets bigint[];
@@ -41,16 +57,29 @@ BEGIN
     IF v_kind = 'officer_order' THEN
         v_office := identity.agency_of(v_signer);
     END IF;
+    IF v_moves OR p_plan ? 'holds' THEN
+        -- Before any account's state is read, or a payment that saw an account open would reach it closed.
+        v_done := pg_advisory_xact_lock_shared(7201, 0);
+    END IF;
     IF p_plan ?| ARRAY['holds', 'captures', 'releases'] THEN
         SELECT h.accounts, h.nets INTO held_accounts, held_nets FROM ledger.judge_holds(p_authority, p_plan) AS h;
     END IF;
-    IF jsonb_array_length(p_plan -> 'postings') > 0 OR held_accounts IS NOT NULL THEN
+    -- First the locks against closing, then the look: whoever looked before waiting would pay an account closed meanwhile.
+    IF v_moves THEN
+        FOR number IN 0 .. jsonb_array_length(p_plan -> 'entries') - 1 LOOP
+            v_at := p_plan -> 'entries' -> number ->> 'effective_at';
+            v_earliest := least(v_earliest, v_at);
+            v_latest := greatest(v_latest, v_at);
+        END LOOP;
+        v_done := ledger.hold_open(v_earliest, v_latest);
+    END IF;
+    IF v_moves OR held_accounts IS NOT NULL THEN
         -- One pass over the plan: does each posting fit a flow of the chart, and what does each account come to?
         WITH entry AS (
             SELECT * FROM jsonb_to_recordset(p_plan -> 'entries')
             AS x (id uuid, kind text, effective_at timestamptz, reverses uuid, refunds uuid)
         ), line AS (
-            SELECT p.entry, p.debit, p.credit, p.amount, e.effective_at, e.reverses, e.refunds, f.debit_of,
+            SELECT p.entry, p.debit, p.credit, p.amount, e.reverses, e.refunds, f.debit_of,
                    d.code AS debit_code, d.normal AS debit_normal, d.floor AS debit_floor, d.status AS debit_status,
                    c.normal AS credit_normal, c.floor AS credit_floor, c.status AS credit_status,
                    f.kind IS NOT NULL AND (e.kind = 'reversal') = (e.reverses IS NOT NULL) AND (e.kind = 'refund') = (e.refunds IS NOT NULL)
@@ -88,7 +117,6 @@ BEGIN
         SELECT (SELECT count(*) FROM line WHERE fits IS NOT TRUE) + (SELECT count(*) FROM unpaid) AS misfits,
                (SELECT count(*) FROM line) AS lines,
                (SELECT bool_or(reverses IS NOT NULL OR refunds IS NOT NULL) FROM line) AS undoes,
-               (SELECT min(effective_at) FROM line) AS earliest, (SELECT max(effective_at) FROM line) AS latest,
                array_agg(e.id ORDER BY e.id) FILTER (WHERE draws) AS drawn,
                array_agg(e.net ORDER BY e.id) FILTER (WHERE draws) AS drawn_nets,
                array_agg(e.held ORDER BY e.id) FILTER (WHERE draws) AS drawn_helds,
@@ -102,27 +130,19 @@ BEGIN
             RAISE EXCEPTION 'no flow lets a % to % post this', v_kind, v_order_kind;
         ELSIF judged.lines > 256 THEN
             RAISE EXCEPTION 'a plan has at most 256 postings';
-        ELSIF judged.latest > now() + INTERVAL '1 minute' OR judged.earliest < now() - INTERVAL '400 days' THEN
-            RAISE EXCEPTION 'an entry takes effect neither in the future nor more than 400 days ago';
         ELSIF judged.shut IS NOT NULL THEN
             PERFORM ledger.refuse_shut(judged.shut, 'payee');
         ELSIF judged.swollen IS NOT NULL THEN
             PERFORM ledger.refused('too_large', jsonb_build_object('account', judged.swollen));
         END IF;
-        IF judged.lines > 0 THEN
-            PERFORM ledger.hold_open(ledger.day_of(judged.earliest), ledger.day_of(judged.latest));
-            IF EXISTS (SELECT 1 FROM ledger.period p WHERE p.ends >= ledger.day_of(judged.earliest)) THEN
-                PERFORM ledger.refused('period_closed', jsonb_build_object('day', ledger.day_of(judged.earliest)));
-            END IF;
-        END IF;
         IF judged.undoes THEN
             PERFORM ledger.judge_undoing(p_plan);
         END IF;
         IF p_plan ? 'limits' THEN
-            PERFORM ledger.count_limits(v_signer, p_plan -> 'limits');
+            v_done := ledger.count_limits(v_signer, p_plan -> 'limits');
         END IF;
         IF judged.drawn IS NOT NULL THEN
-            PERFORM ledger.draw(judged.drawn, judged.drawn_nets, judged.drawn_helds);
+            v_done := ledger.draw(judged.drawn, judged.drawn_nets, judged.drawn_helds);
         END IF;
         IF judged.given IS NOT NULL THEN
             INSERT INTO ledger.delta (account, amount) SELECT * FROM unnest(judged.given, judged.given_nets);
@@ -139,7 +159,7 @@ BEGIN
         SELECT p.entry, p.line, p.debit, p.credit, p.amount, p.of_line, made.effective_at, made.posted_at
         FROM jsonb_to_recordset(p_plan -> 'postings')
              AS p (entry uuid, line smallint, debit uuid, credit uuid, amount bigint, of_line smallint)
-        JOIN made ON made.id = p.entry;
+        JOIN made ON made.id = p.entry ORDER BY p.entry, p.line;  -- a statement pages by seq, and an entry's lines go in order
         IF held_accounts IS NOT NULL THEN
             PERFORM ledger.write_holds(p_authority, p_plan);
         END IF;
@@ -172,9 +192,11 @@ CREATE OR REPLACE FUNCTION ledger.post_order(
     p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea, p_under uuid,
     p_admits text[], p_plan jsonb, p_status smallint, p_body bytea,
     OUT state text, OUT status smallint, OUT body bytea)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     v_roles text[];
+    v_done text;
 BEGIN
     SELECT c.state, c.roles, c.status, c.body INTO state, v_roles, status, body
     FROM ledger.claim(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id,
@@ -184,7 +206,7 @@ BEGIN
     ELSIF p_kind <> 'rule_run' AND NOT v_roles && p_admits THEN
         PERFORM ledger.refused('not_admitted', '{}');
     ELSIF state = 'new' THEN
-        PERFORM ledger.post(p_authority, p_plan, p_status, p_body);
+        v_done := ledger.post(p_authority, p_plan, p_status, p_body);
     END IF;
 END $$;
 
@@ -258,9 +280,13 @@ BEGIN
     END IF;
 END $$;
 
--- give_back: uncount an amount in each bucket where it was counted, in the period in which it was counted.
+-- give_back: uncount an amount in each bucket where it was counted, in the period in which it was counted. The counters are
+-- locked in the order in which count_limits does; an UPDATE by itself takes them as they come.
 CREATE OR REPLACE FUNCTION ledger.give_back(p_holder uuid, p_counted jsonb, p_amount bigint) RETURNS void
 LANGUAGE sql SET search_path = ledger, pg_temp AS $$
+    SELECT 1 FROM ledger.usage u JOIN jsonb_to_recordset(p_counted) AS c (bucket text, starts date)
+                                   ON u.bucket = c.bucket AND u.starts = c.starts
+    WHERE p_amount > 0 AND u.holder = p_holder ORDER BY u.bucket, u.starts FOR NO KEY UPDATE OF u;
     UPDATE ledger.usage u SET used = u.used - p_amount
     FROM jsonb_to_recordset(p_counted) AS c (bucket text, starts date)
     WHERE p_amount > 0 AND u.holder = p_holder AND u.bucket = c.bucket AND u.starts = c.starts;
@@ -277,15 +303,15 @@ BEGIN
     WHERE o.id IN (SELECT coalesce(e.reverses, e.refunds) FROM jsonb_to_recordset(p_plan -> 'entries') AS e (reverses uuid, refunds uuid))
     ORDER BY o.id FOR NO KEY UPDATE;
 
-    SELECT o.id, CASE
-        WHEN o.reverses IS NOT NULL OR o.refunds IS NOT NULL THEN 'not_reversible'
-        WHEN EXISTS (SELECT 1 FROM ledger.entry r WHERE r.reverses = o.id) THEN 'reversed'
-        WHEN e.reverses IS NOT NULL AND EXISTS (SELECT 1 FROM ledger.entry r WHERE r.refunds = o.id) THEN 'refunded' END AS code
-    INTO wrong
-    FROM jsonb_to_recordset(p_plan -> 'entries') AS e (reverses uuid, refunds uuid)
-    JOIN ledger.entry o ON o.id = coalesce(e.reverses, e.refunds)
-    ORDER BY 2 NULLS LAST LIMIT 1;
-    IF wrong.code IS NOT NULL THEN
+    SELECT x.id, x.code INTO wrong
+    FROM (SELECT o.id, CASE
+              WHEN o.reverses IS NOT NULL OR o.refunds IS NOT NULL THEN 'not_reversible'
+              WHEN EXISTS (SELECT 1 FROM ledger.entry r WHERE r.reverses = o.id) THEN 'reversed'
+              WHEN e.reverses IS NOT NULL AND EXISTS (SELECT 1 FROM ledger.entry r WHERE r.refunds = o.id) THEN 'refunded' END AS code
+          FROM jsonb_to_recordset(p_plan -> 'entries') AS e (reverses uuid, refunds uuid)
+          JOIN ledger.entry o ON o.id = coalesce(e.reverses, e.refunds)) AS x
+    WHERE x.code IS NOT NULL LIMIT 1;
+    IF FOUND THEN
         PERFORM ledger.refused(wrong.code, jsonb_build_object('entry', wrong.id));
     END IF;
 
@@ -321,21 +347,32 @@ END $$;
 
 -- move_accounts: freeze, thaw or close accounts. A frozen account's payer waits on its balance row; a closed one is empty for
 -- good, so closing waits for every posting that may still have seen it open, and lets none begin meanwhile.
+-- A holder moves their own accounts only, and does not thaw what somebody else froze: the verb has read so without a lock.
 CREATE OR REPLACE FUNCTION ledger.move_accounts(p_authority uuid, p_moves jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 DECLARE
+    v_by record;
     move record;
     v_was text;
+    v_holder uuid;
     v_now record;
 BEGIN
+    SELECT a.kind, a.signer INTO STRICT v_by FROM ledger.authority a WHERE a.id = p_authority;
     FOR move IN SELECT * FROM jsonb_to_recordset(p_moves) AS m (account uuid, status text) ORDER BY m.account LOOP
         IF move.status = 'closed' THEN
             PERFORM pg_advisory_xact_lock(7201, 0);
         END IF;
         PERFORM 1 FROM ledger.balance b WHERE b.account = move.account FOR NO KEY UPDATE;
-        SELECT a.status INTO STRICT v_was FROM ledger.account a WHERE a.id = move.account FOR NO KEY UPDATE;
+        SELECT a.status, a.holder INTO STRICT v_was, v_holder FROM ledger.account a WHERE a.id = move.account FOR NO KEY UPDATE;
         IF (v_was, move.status) NOT IN (('open', 'frozen'), ('frozen', 'open'), ('open', 'closed'), ('frozen', 'closed')) THEN
             PERFORM ledger.refused('account_' || v_was, jsonb_build_object('account', move.account));
+        END IF;
+        IF v_by.kind IN ('signed_order', 'session_order') AND v_by.signer IS DISTINCT FROM v_holder THEN
+            RAISE EXCEPTION 'a holder moves their own accounts';
+        ELSIF v_by.kind IN ('signed_order', 'session_order') AND v_was = 'frozen' AND move.status = 'open' AND v_by.signer <> (
+            SELECT u.signer FROM ledger.account_move m JOIN ledger.authority u ON u.id = m.authority
+            WHERE m.account = move.account ORDER BY m.line DESC LIMIT 1) THEN
+            PERFORM ledger.refused('frozen_by_operator', jsonb_build_object('account', move.account));
         END IF;
         SELECT b.posted, b.held INTO v_now FROM ledger.balance_now b WHERE b.account = move.account;
         IF move.status = 'closed' AND (v_now.posted <> 0 OR v_now.held <> 0) THEN
@@ -358,7 +395,8 @@ CREATE OR REPLACE FUNCTION ledger.post_batch(
     p_authority uuid, p_kind text, p_effective_at timestamptz, p_payer uuid, p_limits jsonb,
     p_entries uuid[], p_payees uuid[], p_amounts bigint[], p_events uuid[], p_type text, p_heads text[], p_tails text[])
 RETURNS text[]
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     v_order record;
     v_available bigint;
@@ -371,10 +409,11 @@ BEGIN
     WHERE a.id = p_authority
       AND EXISTS (SELECT 1 FROM ledger.flow f WHERE f.kind = p_kind AND f.authority = a.kind AND f.order_kind = a.order_kind
                                                 AND f.debit = p.code AND f.debit_of = 'signer');
-    PERFORM ledger.hold_open(ledger.day_of(p_effective_at), ledger.day_of(p_effective_at));
-    IF EXISTS (SELECT 1 FROM ledger.period p WHERE p.ends >= ledger.day_of(p_effective_at)) THEN
-        PERFORM ledger.refused('period_closed', jsonb_build_object('day', ledger.day_of(p_effective_at)));
+    IF p_effective_at > now() + INTERVAL '1 minute' OR p_effective_at < now() - INTERVAL '400 days' THEN
+        RAISE EXCEPTION 'an entry takes effect neither in the future nor more than 400 days ago';
     END IF;
+    PERFORM pg_advisory_xact_lock_shared(7201, 0);
+    PERFORM ledger.hold_open(p_effective_at, p_effective_at);
     PERFORM ledger.count_limits(v_order.signer, p_limits);
     PERFORM ledger.draw(ARRAY[p_payer], ARRAY[0::bigint], ARRAY[0::bigint]);  -- locks and folds; takes nothing yet
     SELECT b.posted - b.held - b.floor INTO v_available FROM ledger.balance b WHERE b.account = p_payer;
@@ -408,9 +447,14 @@ BEGIN
     RETURN v_refusals;
 END $$;
 
--- conclude: store the outcome of a batch, naming every entry that it made.
-CREATE OR REPLACE FUNCTION ledger.conclude(p_authority uuid, p_status smallint, p_body bytea, p_counted jsonb) RETURNS void
+-- conclude: store the outcome of a batch, naming every entry that it made, and tell of it: also of one that paid nobody.
+CREATE OR REPLACE FUNCTION ledger.conclude(p_authority uuid, p_status smallint, p_body bytea, p_counted jsonb, p_event jsonb)
+RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+    INSERT INTO ledger.event (id, type, subject, actor, authority, at, bytes)
+    SELECT v.id, v.type, v.subject, a.signer, a.id, now(), ledger.stamped(v.head, v.tail)
+    FROM jsonb_to_record(p_event) AS v (id uuid, type text, subject text, head text, tail text)
+    JOIN ledger.authority a ON a.id = p_authority;
     INSERT INTO ledger.outcome (authority, status, body, entries, counted)
     SELECT p_authority, p_status, p_body, ARRAY(SELECT e.id FROM ledger.entry e WHERE e.authority = p_authority ORDER BY e.id), p_counted;
 $$;

@@ -186,7 +186,7 @@ async function start() {
   if (key && state) show($("[data-here]", row(key.kid)));
 
   const next = new URLSearchParams(location.search).get("next") ?? "";
-  if (/^\/thanh-toan\?/.test(next)) {
+  if (/^\/(thanh-toan|chuyen-tien\/xac-nhan)\?/.test(next)) {
     for (const link of $$("[data-next]")) { link.href = next; show(link); }
   }
   if (key && state === "active") {

@@ -1,6 +1,6 @@
 /** Every page: says that scripts run, tells when the network is gone, prints, and resolves what is pending. */
 
-import { $, $$, data, say, show, text } from "./ui.js";
+import { $, $$, data, dong, say, show, text } from "./ui.js";
 
 document.documentElement.classList.add("js");
 
@@ -13,6 +13,29 @@ addEventListener("offline", network);
 network();
 
 for (const button of $$("[data-print]")) button.addEventListener("click", () => print());
+
+for (const button of $$("[data-copy]")) {
+  const words = $("span", button);
+  const usual = words.textContent;
+  show(button, Boolean(navigator.clipboard));
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    say(words, button.dataset.copied);
+    setTimeout(() => say(words, usual), 2_500);
+  });
+}
+
+// An amount is read back while it is typed, so that a nought too many is seen.
+for (const field of $$("[data-echo]")) {
+  const tell = () => {
+    const typed = field.value.trim();
+    const read = /^[1-9]\d{0,15}$/.test(typed) || /^[1-9]\d{0,2}([., \u00a0])\d{3}(\1\d{3})*$/.test(typed);
+    say($(`#${field.dataset.echo}`), read ? dong(typed.replace(/\D/g, "")) : "");
+  };
+  field.addEventListener("input", tell);
+  addEventListener("pageshow", tell);
+  tell();
+}
 
 // A form sent twice by an impatient thumb is sent once.
 for (const form of $$('form[method="post"]')) {

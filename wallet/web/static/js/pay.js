@@ -1,5 +1,8 @@
 /**
- * The confirm sheet: make the order, keep it, sign it, send it, and follow it until its outcome is known.
+ * The confirm sheets: make the order, keep it, sign it, send it, and follow it until its outcome is known.
+ *
+ * A bill can be paid once because it is a bill. A transfer has nothing of the kind, so its sheet comes with the order's
+ * id: whatever becomes of tabs, reloads and the way back, that id moves money once.
  *
  * Elements: #pay-ready (with #pay-button), #pay-checking, #pay-refused, #pay-unable; exactly one is shown.
  */
@@ -9,11 +12,30 @@ import { find } from "./keys.js";
 import { alone, settle } from "./outcome.js";
 import { order as makeOrder, setClockFromPage } from "./sign.js";
 import { pendingOf, put } from "./store.js";
-import { $, data, refusalTexts, say, show, text } from "./ui.js";
+import { $, data, refusalTexts, say, show, text, textOf } from "./ui.js";
 
 const sign = data("sign-data");
 const holder = sign.signer;
-const mine = new Set(sign.bills.map(({ bill }) => bill));
+const SHEETS = {
+  bill_payment: () => ({
+    path: "/v1/bill-payments",
+    fields: { payer: sign.payer, bills: sign.bills.map(({ bill, version, amount }) => (
+      { bill: String(bill), version: String(version), amount: String(amount) })) },
+    extra: {
+      bills: sign.bills.map(({ bill }) => bill),
+      total: String(sign.bills.reduce((sum, { amount }) => sum + BigInt(amount), 0n)),
+    },
+    isOurs: ({ bills }) => bills.some((id) => sign.bills.some(({ bill }) => bill === id)),
+  }),
+  transfer: () => ({
+    id: sign.order,
+    path: "/v1/transfers",
+    fields: { payer: sign.payer, payee: sign.payee, amount: sign.amount, memo: sign.memo },
+    extra: { bills: [], total: sign.amount },
+    isOurs: ({ id }) => id === sign.order,
+  }),
+};
+const { isOurs, ...own } = SHEETS[sign.kind]();
 const button = $("#pay-button");
 const PANELS = ["ready", "checking", "refused", "unable"];
 
@@ -27,7 +49,7 @@ function stage(name, { focus = true } = {}) {
 
 function unable(reason) {
   say($("#pay-unable-title"), text(`unable_${reason}_title`));
-  say($("#pay-unable-next"), text(`unable_${reason}_next`, { origin: sign.aud }));
+  say($("#pay-unable-next"), textOf(sign.kind, `unable_${reason}_next`, { origin: sign.aud }));
   const link = $("#pay-unable-link");
   show(link, reason === "key");
   link.href = `/thiet-bi?next=${encodeURIComponent(location.pathname + location.search)}`;
@@ -36,7 +58,7 @@ function unable(reason) {
 
 function told(name) {
   const sending = name === "signing" || name === "sending";
-  say($("#pay-checking-title"), text(sending ? "sending_title" : "checking_title"));
+  say($("#pay-checking-title"), textOf(sign.kind, sending ? "sending_title" : "checking_title"));
   say($("#pay-stage"), text(`stage_${name}`));
 }
 
@@ -51,7 +73,9 @@ async function follow(order) {
     say($("#pay-stage"), text("signed_out"));
     return show($("#pay-sign-in"));
   }
-  const { title, safe, next } = refusalTexts(outcome);
+  // The same sheet was signed elsewhere before: what came of that is what came of this sheet.
+  if (sign.order && outcome.body?.code === "order_id_reused") return location.replace(sign.confirm_url + sign.order);
+  const { title, safe, next } = refusalTexts(outcome, sign.kind);
   say($("#pay-refused-title"), title);
   say($("#pay-refused-safe"), safe);
   say($("#pay-refused-next"), next);
@@ -59,9 +83,9 @@ async function follow(order) {
   stage("refused");
 }
 
-/** An order that touches one of these bills and has no known outcome, if there is one. */
+/** An order of this sheet, or one that touches a bill of it, that has no known outcome. */
 async function unfinished() {
-  return (await pendingOf(holder)).find(({ bills }) => bills.some((id) => mine.has(id)));
+  return (await pendingOf(holder)).find(isOurs);
 }
 
 async function pay() {
@@ -70,15 +94,10 @@ async function pay() {
   told("signing");
   try {
     await alone(holder, async () => {
-      // Another tab may have begun to pay one of these while we waited for our turn.
+      // Another tab may have begun the same while we waited for our turn.
       let order = await unfinished();
       if (!order) {
-        order = makeOrder({
-          aud: sign.aud, holder, kind: sign.kind, path: "/v1/bill-payments",
-          fields: { payer: sign.payer, bills: sign.bills.map(({ bill, version, amount }) => (
-            { bill: String(bill), version: String(version), amount: String(amount) })) },
-          extra: { bills: [...mine], total: String(sign.bills.reduce((sum, { amount }) => sum + BigInt(amount), 0n)) },
-        });
+        order = makeOrder({ aud: sign.aud, holder, kind: sign.kind, ...own });
         await put("pending", order);
       }
       await follow(order);

@@ -7,7 +7,7 @@
 import { alone, settle } from "./outcome.js";
 import { setClockFromPage } from "./sign.js";
 import { pendingOf } from "./store.js";
-import { $, $$, dong, make, refusalTexts, say, show, text } from "./ui.js";
+import { $, $$, dong, make, refusalTexts, say, show, text, textOf } from "./ui.js";
 
 const CONFIRMATION = "/xac-nhan/";
 
@@ -44,10 +44,12 @@ export async function resolvePending(holder) {
         show(banner, false);
       } else if (outcome.state === "done") {
         if (location.pathname === "/thanh-toan") return location.replace(CONFIRMATION + order.id);
-        showDone(banner, order);
+        // On its own confirmation the page itself says so.
+        if (location.pathname === CONFIRMATION + order.id) show(banner, false);
+        else showDone(banner, order);
       } else {
         holdBills(order.bills, false);
-        showRefused(banner, outcome);
+        showRefused(banner, outcome, order.kind);
       }
     }
   });
@@ -61,20 +63,21 @@ function panel(banner, kind, ...children) {
 
 function showChecking(banner, orders) {
   const total = orders.reduce((sum, order) => sum + BigInt(order.total), 0n);
+  const kind = orders.every((order) => order.kind === orders[0].kind) ? orders[0].kind : "";
   panel(banner, "warn",
-    make("p", { className: "note-title", words: text("checking_title") }),
-    make("p", { words: text("checking_sum", { sum: dong(total) }) }),
+    make("p", { className: "note-title", words: textOf(kind, "checking_title") }),
+    make("p", { words: textOf(kind, "checking_sum", { sum: dong(total) }) }),
     make("p", { id: "pending-detail", words: text("stage_checking") }));
 }
 
 function showDone(banner, order) {
   panel(banner, "ok",
-    make("p", { className: "note-title", words: text("done_title", { sum: dong(order.total) }) }),
-    make("a", { href: CONFIRMATION + order.id, words: text("done_link") }));
+    make("p", { className: "note-title", words: textOf(order.kind, "done_title", { sum: dong(order.total) }) }),
+    make("a", { href: CONFIRMATION + order.id, words: textOf(order.kind, "done_link") }));
 }
 
-function showRefused(banner, outcome) {
-  const { title, safe, next } = refusalTexts(outcome);
+function showRefused(banner, outcome, kind) {
+  const { title, safe, next } = refusalTexts(outcome, kind);
   panel(banner, "bad",
     make("p", { className: "note-title", words: title }), make("p", { words: safe }), make("p", { words: next }));
 }

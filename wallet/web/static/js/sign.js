@@ -37,9 +37,8 @@ export function now() {
   return Math.floor((Date.now() + clockOffsetMs) / 1000);
 }
 
-/** A new order, ready to be kept and then sent: its bytes are final. */
-export function order({ aud, holder, kind, method = "POST", path, fields, extra = {} }) {
-  const id = crypto.randomUUID();
+/** A new order, ready to be kept and then sent: its bytes are final. A page may have given it its `id` already. */
+export function order({ aud, holder, kind, id = crypto.randomUUID(), method = "POST", path, fields, extra = {} }) {
   const created = now();
   const expires = created + ORDER_LIFE_S;
   const body = canonical({

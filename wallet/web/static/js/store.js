@@ -2,7 +2,8 @@
  * What this browser keeps: one key per holder, and the orders whose outcome is not known yet.
  *
  * keys     {holder, kid, pair: CryptoKeyPair, jwk, state: "made" | "pending" | "active", enrol?: a pending order}
- * pending  {holder, id, kind, aud, path, method, body, bills, total, expires, attempts}, saved before the first byte is sent
+ * pending  {holder, id, kind, aud, path, method, body, bills, total, expires, attempts}, saved before the first byte is
+ *          sent; `bills` are those that it pays, none for a transfer
  */
 
 const NAME = "wallet";

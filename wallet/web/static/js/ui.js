@@ -17,6 +17,11 @@ export function text(name, values = {}) {
   return (words[name] ?? "").replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 }
 
+/** A text as it is said of one kind of order ("transfer"), or else of any. */
+export function textOf(kind, name, values = {}) {
+  return text(`${kind}_${name}`, values) || text(name, values);
+}
+
 export function show(element, on = true) {
   if (element) element.hidden = !on;
 }
@@ -41,10 +46,10 @@ export function make(tag, { className = "", words = "", ...attributes } = {}, ..
 }
 
 /** What a refusal says, in the person's language: what happened, is my money safe, what next. */
-export function refusalTexts(outcome) {
+export function refusalTexts(outcome, kind = "") {
   const body = outcome.body ?? {};
   if (outcome.state === "lapsed" || outcome.state === "absent") {
-    return { title: text("lapsed_title"), safe: text("lapsed_safe"), next: text("lapsed_next") };
+    return { title: textOf(kind, "lapsed_title"), safe: text("lapsed_safe"), next: textOf(kind, "lapsed_next") };
   }
   return {
     title: body.title || body.detail || text("refused_title"),
