@@ -138,9 +138,11 @@ QUESTIONS: Final[dict[str, str]] = {
                             FROM ledger.resolution x WHERE x.hold = h.id) AS r
         WHERE r.captured + r.released > h.amount OR r.final AND r.captured + r.released <> h.amount""",
     "hold_live_differs": """
-        SELECT h.id, CASE WHEN l.hold IS NULL THEN 'unresolved, and not in the working set' ELSE 'resolved, and still in it' END
+        SELECT h.id, CASE WHEN l.hold IS NULL THEN 'unresolved, and not in the working set'
+                          WHEN l.lapses_at <> h.lapses_at THEN 'another instant in the working set' ELSE 'resolved, and still in it' END
         FROM ledger.hold h LEFT JOIN ledger.live_hold l ON l.hold = h.id
-        WHERE (l.hold IS NOT NULL) = EXISTS (SELECT 1 FROM ledger.resolution r WHERE r.hold = h.id AND r.final)""",
+        WHERE (l.hold IS NOT NULL) = EXISTS (SELECT 1 FROM ledger.resolution r WHERE r.hold = h.id AND r.final)
+           OR l.lapses_at <> h.lapses_at""",
     "hold_unsigned": """
         SELECT h.id, format('%s to %s of %s', a.kind, a.order_kind, a.signer) FROM ledger.hold h
         JOIN ledger.authority a ON a.id = h.authority JOIN ledger.account o ON o.id = h.account
@@ -164,7 +166,8 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT h.id, 'hold.placed' FROM ledger.hold h WHERE NOT EXISTS (
             SELECT 1 FROM ledger.event v WHERE v.subject = h.id::text AND v.type = 'hold.placed' AND v.authority = h.authority
               AND convert_from(v.bytes, 'UTF8')::jsonb -> 'data' @> jsonb_build_object(
-                  'account', h.account::text, 'payee', h.payee::text, 'amount', h.amount::text))
+                  'account', h.account::text, 'payee', h.payee::text, 'amount', h.amount::text)
+              AND (convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,lapses_at}')::timestamptz = h.lapses_at)
         UNION ALL
         SELECT r.hold, r.kind FROM ledger.resolution r WHERE NOT EXISTS (
             SELECT 1 FROM ledger.event v WHERE v.subject = r.hold::text AND v.authority = r.authority
