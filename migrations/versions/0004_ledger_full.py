@@ -15,6 +15,7 @@ depends_on = None
 def upgrade() -> None:
     """Add the tables and columns; fill what postings repeat of their entry."""
     op.execute(RENAMED)
+    op.execute(LOOSENED)
     op.execute(AUTHORITY)
     op.execute(ENTRY)
     op.execute(POSTING)
@@ -38,6 +39,17 @@ DROP FUNCTION IF EXISTS ledger.claim(uuid, text, uuid, uuid, text, text, bytea, 
 DROP FUNCTION IF EXISTS identity.hold_key(text, uuid);
 DROP FUNCTION IF EXISTS identity.owns_key(text, uuid);
 DROP FUNCTION IF EXISTS identity.roles_of(uuid);
+"""
+
+# What the hot path writes beside each other in one statement is not checked again, row by row: nobody else can write these
+# tables, and `prove` looks for what hangs in the air.
+LOOSENED = """
+ALTER TABLE ledger.entry DROP CONSTRAINT entry_authority_fkey;
+ALTER TABLE ledger.outcome DROP CONSTRAINT outcome_authority_fkey;
+ALTER TABLE ledger.posting DROP CONSTRAINT posting_entry_fkey;
+ALTER TABLE ledger.event DROP CONSTRAINT event_authority_fkey;
+ALTER TABLE ledger.event DROP CONSTRAINT event_entry_fkey;
+ALTER TABLE person.order_content DROP CONSTRAINT order_content_authority_fkey;
 """
 
 AUTHORITY = """

@@ -49,6 +49,15 @@ QUESTIONS: Final[dict[str, str]] = {
     "posting_unsound": """
         SELECT entry, format('line %s: amount %s', line, amount) FROM ledger.posting
         WHERE amount NOT BETWEEN 1 AND 1000000000000000 OR debit = credit""",
+    "outcome_orphan": """
+        SELECT o.authority, o.status::text FROM ledger.outcome o LEFT JOIN ledger.authority a ON a.id = o.authority WHERE a.id IS NULL""",
+    "content_orphan": """
+        SELECT c.authority, 'words of no order' FROM person.order_content c LEFT JOIN ledger.authority a ON a.id = c.authority
+        WHERE a.id IS NULL""",
+    "event_orphan": """
+        SELECT v.id, v.type FROM ledger.event v
+        LEFT JOIN ledger.authority a ON a.id = v.authority LEFT JOIN ledger.entry e ON e.id = v.entry
+        WHERE v.authority IS NOT NULL AND a.id IS NULL OR v.entry IS NOT NULL AND e.id IS NULL""",
     "delta_orphan": """
         SELECT d.id, d.account::text FROM ledger.delta d LEFT JOIN ledger.balance b ON b.account = d.account
         WHERE b.account IS NULL""",
@@ -280,6 +289,7 @@ SINCE: Final[dict[str, tuple[str, str]]] = {
     "entry_unnamed": ("ledger.entry e", "posted_at"),
     "entry_untold": ("ledger.entry e", "posted_at"),
     "authority_untold": ("ledger.authority a", "at"),
+    "event_orphan": ("ledger.event v", "at"),
     "event_differs": ("ledger.event v", "at"),
     "event_entry_differs": ("ledger.event v", "at"),
     "event_order_differs": ("ledger.event v", "at"),
