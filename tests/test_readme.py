@@ -22,7 +22,7 @@ from wallet.bills import proof as bills_proof
 from wallet.config import Config
 from wallet.crypto import PublicKey
 from wallet.demo import fixed, people
-from wallet.ledger import proof as ledger_proof
+from wallet.ledger import questions
 from wallet.run import welcome
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -259,7 +259,7 @@ def test_every_step_from_door_to_row_names_a_function_that_is_there() -> None:
 
 def test_every_difference_shown_is_a_code_of_the_proof() -> None:
     shown = {line.split("\t")[0] for line in block("text", "NOT PROVED").splitlines()[:-1]}
-    assert shown <= {*ledger_proof.QUESTIONS, *bills_proof.QUESTIONS, *transfers.QUESTIONS}
+    assert shown <= {*questions.QUESTIONS, *bills_proof.QUESTIONS, *transfers.QUESTIONS}
 
 
 def test_the_picture_is_there_and_light() -> None:

@@ -1,9 +1,9 @@
 """The ledger's tables, as SQLAlchemy sees them; their rules stand in the migrations and in `functions.sql`.
 
 Why no foreign key runs from a posting or a delta to its account: the check would take a share lock on the account's
-row, and a treasury that everyone pays would become one hot row. `post` joins the account before it writes, and `prove` looks
-for orphans. Nor from what one statement writes together (order and content, entry and postings, events, outcome): nobody else
-can write these tables.
+row, and a treasury that everyone pays would become one hot row. `post` joins the account before it writes, and `prove`
+looks for orphans. Nor from what one statement writes together (order and content, entry and postings, events, outcome):
+nobody else can write these tables, and each check is a query of its own.
 """
 
 import sqlalchemy as sa
