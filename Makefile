@@ -31,6 +31,10 @@ test: $(VENV)/dev.stamp ## Run every test, browser tests included (ARGS="-k name
 	@$(BIN)/python -m tests.tools
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(RERUNS) $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/dev.stamp ## Crowds, crashes and a random machine against the ledger for SOAK_S seconds (600); proved throughout
+	@$(BIN)/python -m tests.soak
+
 .PHONY: lint
 lint: $(VENV)/dev.stamp ## Check style, types and floors (ruff, mypy, import-linter)
 	@$(BIN)/ruff check $(SOURCES)

@@ -39,6 +39,7 @@ from wallet.ledger import BatchItem, Claim, Entry, Evidence, Plan, Posting
 from wallet.ledger.refusals import Insufficient
 from wallet.limits import Limits
 from wallet.money import Dong
+from wallet.refusal import Refusal
 from wallet.run.lifeline import die_with_parent
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +62,7 @@ class Crowd:
         self.process = process
 
     def start(self, run: Run) -> None:
-        """Let the devices of a run loose."""
+        """Let the devices of a run loose. A file `stop` in their folder ends the run."""
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(run) + "\n")
         self.process.stdin.flush()
@@ -123,6 +124,7 @@ class Device:
         self.asked = 0
         self.log = (Path(run["folder"]) / f"{number}.jsonl").open("w", buffering=1)
         self.acted = 0
+        self.stop = Path(run["folder"]) / "stop"
         self.ends = run["starts"] + run["seconds"]
 
     def client(self, one: dict[str, Any]) -> Client:
@@ -137,7 +139,9 @@ class Device:
 
     @property
     def gone(self) -> float:
-        """How much of the run is over, by acts done or by time, whichever comes first."""
+        """How much of the run is over, by acts done, by time, or because somebody said stop, whichever comes first."""
+        if self.stop.exists():
+            return 1.0
         by_time: float = (time.time() - self.run["starts"]) / self.run["seconds"]
         by_acts: float = self.acted / self.run["acts"] if self.run.get("acts") else 0.0
         return max(by_time, by_acts)
@@ -160,17 +164,17 @@ class Device:
                 "means": order.means.spelled(),
             }
         )
-        got = self.over_http(order) if self.run.get("port") else self.directly(order, id)
+        got = self.over_http(order) if self.run.get("port") else self.directly(order)
         if got is None:
             return None
         self.note(got=[got[0], got[1].decode()])
         return got[0], json.loads(got[1])
 
-    def directly(self, order: Order, id: str) -> tuple[int, bytes] | None:
+    def directly(self, order: Order) -> tuple[int, bytes] | None:
         try:
             outcome = orders.carry_out(
                 self.engine,
-                self.evidence(order, id),
+                evidence(order.who, order.kind, order.content, how=order.evidence),
                 admits=EVERYBODY,
                 decide=order.decide,
                 spell=spelled,
@@ -184,27 +188,13 @@ class Device:
             return None
         return outcome.status, outcome.body
 
-    def evidence(self, order: Order, id: str) -> Evidence:
-        signed: dict[str, Any] = {}
-        if order.evidence == "signed_order":
-            base = f'"content-digest": {signing.content_digest(order.content)}'.encode()
-            key = order.who.key
-            signed = {"key_id": key.public.id, "signature_base": base, "signature": key.sign(base)}
-        return Evidence(
-            kind=order.evidence,
-            signer=HolderId(UUID(order.who.holder)),
-            order_id=OrderId(UUID(id)),
-            order_kind=order.kind,
-            content=order.content,
-            **signed,
-        )
-
     def over_http(self, order: Order) -> tuple[int, bytes] | None:
         """Send the same bytes until there is an answer other than "busy"."""
         while time.time() < self.ends + ANSWER_S_MAX:
             try:
                 reply = order.who.send("POST", order.path, order.content)
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException) as fault:
+                self.note(lost=type(fault).__name__)
                 time.sleep(0.02)
                 continue
             if reply.status >= 500 and reply.json().get("code") != "service_busy":
@@ -212,12 +202,20 @@ class Device:
                 return None
             if reply.status != 503:
                 return reply.status, reply.body
+            self.note(lost="service_busy")
             time.sleep(0.02)
         return None
 
     def ask_database(self, question: str, **given: Any) -> list[Any]:
-        with self.engine.connect() as connection:
-            return list(connection.execute(sa.text(question), given))
+        """What a device looks up, to know what to ask for; nothing while the database is away."""
+        try:
+            with self.engine.connect() as connection:
+                return list(connection.execute(sa.text(question), given))
+        except sa.exc.OperationalError:
+            if not self.run.get("port"):
+                raise
+            time.sleep(0.02)
+            return []
 
     # -- transfers ---------------------------------------------------------------------------------------------
 
@@ -302,14 +300,11 @@ class Device:
         id = json.loads(content)["id"]
         said = {"signer": payer.holder, "id": id, "kind": "batch_transfer", "content": content.decode()}
         self.note(ask={**said, "means": Means(postings=made, partly=True).spelled()})
-        plain = Order(
-            who=payer, kind="batch_transfer", content=content, means=Means(), decide=lambda *_: Plan(answer={})
-        )
-        evidence = self.evidence(plain, id)
+        order = evidence(payer, "batch_transfer", content)
 
         def work(unit: sa.Connection) -> bytes:
-            claim = Claim.of(evidence)
-            assert ledger.claim(unit, evidence, claim).state == "new"
+            claim = Claim.of(order)
+            assert ledger.claim(unit, order, claim).state == "new"
             items = [BatchItem(payee=AccountId(UUID(to)), amount=Dong(amount)) for _, to, amount in made]
             why = ledger.post_batch(
                 unit,
@@ -328,8 +323,8 @@ class Device:
 
         try:
             self.note(got=[201, db.unit(self.engine, work).decode()])
-        except Insufficient:
-            return
+        except Refusal:
+            return  # nothing was written; a door would store the refusal in a unit of its own
         except Exception as fault:  # noqa: BLE001 - as above
             self.note(failed=f"{type(fault).__name__}: {fault}")
 
@@ -431,7 +426,7 @@ class Device:
         lines = self.ask_database(
             "SELECT line, debit::text, credit::text, amount FROM ledger.posting WHERE entry = :entry", entry=entry
         )
-        return EntryId(entry), payee, lines
+        return (EntryId(entry), payee, lines) if lines else None
 
     def refund(self) -> None:
         found = self.an_entry()
@@ -570,6 +565,22 @@ class Device:
         if left:
             self.send(one, self.people[0], left)
         self.move(one, "account_close", "closed")
+
+
+def evidence(who: Client, kind: str, content: bytes, *, how: Any = "signed_order") -> Evidence:
+    """Make what a door would hand down: the bytes and, where they are signed, a signature that covers them."""
+    signed: dict[str, Any] = {}
+    if how == "signed_order":
+        base = f'"content-digest": {signing.content_digest(content)}'.encode()
+        signed = {"key_id": who.key.public.id, "signature_base": base, "signature": who.key.sign(base)}
+    return Evidence(
+        kind=how,
+        signer=HolderId(UUID(who.holder)),
+        order_id=OrderId(UUID(json.loads(content)["id"])),
+        order_kind=kind,
+        content=content,
+        **signed,
+    )
 
 
 def account(one: Client) -> AccountId:

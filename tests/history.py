@@ -60,6 +60,8 @@ class Asked:
     means: Means
     answers: set[tuple[int, bytes]] = field(default_factory=set)
     failures: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    """Tries that brought no answer, after which the same bytes were sent again."""
 
     @property
     def done(self) -> bool:
@@ -151,6 +153,8 @@ def read(folder: Path) -> History:
             elif "got" in said:
                 status, body = said["got"]
                 asked[keys[number]].answers.add((status, body.encode()))
+            elif "lost" in said:
+                asked[keys[number]].lost.append(said["lost"])
             else:
                 asked[keys[number]].failures.append(said["failed"])
     return asked

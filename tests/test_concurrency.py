@@ -4,11 +4,12 @@ Each test lets eight processes loose on one database, keeps what each of them as
 histories against the books (tests/history.py) and proves the books. `make soak` does the same for as long as it is told.
 """
 
+import contextlib
 import os
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,16 @@ import pytest
 import sqlalchemy as sa
 
 from tests import databases, history
-from tests.crowd import Crowd, crowd, person
+from tests.crowd import Crowd, crowd, evidence, person
+from tests.databases import TestDatabase
 from tests.history import Asked, Books, History, Means, Row
 from tests.make import City, Signer
-from wallet import accounts, canonical, clock, db, ledger, orders, signing, transfers
+from wallet import accounts, canonical, clock, db, ledger, orders, transfers
 from wallet.accounts import MoveOrder
 from wallet.identity import holders, roles
 from wallet.identity.roles import Role
-from wallet.ids import AccountId, HolderId, OrderId
-from wallet.ledger import Claim, Evidence, chart
+from wallet.ids import AccountId, HolderId
+from wallet.ledger import Claim, Evidence, Plan, chart
 from wallet.limits import Limits
 from wallet.money import Dong
 from wallet.run.postgres import Cluster
@@ -95,16 +97,21 @@ def register_bank(city: City) -> HolderId:
     return db.unit(city.engine, work)
 
 
+@contextlib.contextmanager
+def arena_in(database: TestDatabase) -> Iterator[Arena]:
+    with City(database, in_process=False) as city, crowd() as many:
+        people = [city.citizen(f"Nguyễn Văn {name}", available=AVAILABLE) for name in "ABCD"]
+        yield Arena(city=city, crowd=many, people=people, bank=register_bank(city))
+
+
 @pytest.fixture(scope="module")
 def arena(template: str, postgres: Cluster, worker: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     folder = tmp_path_factory.mktemp("var")
     with (
         databases.copy_of(template, f"{worker}_crowd", server=postgres, folder=folder) as made,
-        City(made, in_process=False) as city,
-        crowd() as many,
+        arena_in(made) as there,
     ):
-        people = [city.citizen(f"Nguyễn Văn {name}", available=AVAILABLE) for name in "ABCD"]
-        yield Arena(city=city, crowd=many, people=people, bank=register_bank(city))
+        yield there
 
 
 def told(asked: History, kind: str = "") -> Counter[str]:
@@ -261,7 +268,7 @@ def test_a_credit_that_waited_for_the_closing_of_its_payee_is_refused(arena: Are
     city, hoa = arena.city, arena.people[0]
     binh = city.citizen("Trần Văn Bình")
     closed, waiting = threading.Event(), threading.Event()
-    closing = evidence(binh, "account_close", account=binh.account)
+    closing = evidence(binh, "account_close", binh.order("account_close", account=binh.account))
 
     def close(unit: sa.Connection) -> None:
         claim = Claim.of(closing)
@@ -283,37 +290,101 @@ def test_a_credit_that_waited_for_the_closing_of_its_payee_is_refused(arena: Are
     assert city.differences() == []
 
 
-def evidence(signer: Signer, kind: str, **own: Any) -> Evidence:
-    """A signed order of somebody's."""
-    content = signer.order(kind, **own)
-    base = f'"content-digest": {signing.content_digest(content)}'.encode()
-    return Evidence(
-        kind="signed_order",
-        signer=HolderId(UUID(signer.holder)),
-        order_id=OrderId(UUID(canonical.loads(content)["id"])),
-        order_kind=kind,
-        content=content,
-        key_id=signer.key.public.id,
-        signature_base=base,
-        signature=signer.key.sign(base),
-    )
+# -- for as long as one likes -----------------------------------------------------------------------------------------
+
+ROUND_S = 20.0
+EVERYTHING = (
+    "transfer transfer twin spend_all many batch place capture void refund reverse top_up credit_other",
+    "transfer twin place place capture void lapse refund fold freeze thaw thaw thaw thaw thaw",
+)
+
+
+@pytest.mark.soak
+def test_everything_at_once_again_and_again(
+    template: str, postgres: Cluster, worker: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each round in a database of its own, so that each is proved whole."""
+    ends, done = time.monotonic() + SOAK_S, 0
+    while time.monotonic() < ends:
+        folder = tmp_path_factory.mktemp("round")
+        with (
+            databases.copy_of(template, f"{worker}_soak", server=postgres, folder=folder) as made,
+            arena_in(made) as there,
+        ):
+            others = [person(there.city.citizen(f"Lê Văn {number}")) for number in range(12)]
+            casts = [*EVERYTHING * 3, "top_up_late close_day fold", "top_up_late close_other lapse transfer"]
+            more: dict[str, Any] = {
+                "others": others,
+                "days": 60,
+                "acts": 0,
+                "seconds": min(ROUND_S, max(1.0, ends - time.monotonic())),
+            }
+            done += told(there.happened(folder, *casts, **more))["done"]
+    assert done > 10 * SOAK_S
+
+
+def test_a_holders_thaw_never_undoes_a_freeze_of_the_operator(arena: Arena) -> None:
+    """It was decided while the account was frozen by its holder, and is carried out when the operator has frozen it."""
+    city, binh = arena.city, arena.city.citizen("Trần Văn Bình")
+    operator = city.person("Phạm Văn Điều", Role.OPERATOR)
+    decided, raced = threading.Event(), threading.Event()
+
+    def move(who: Signer, kind: str, status: Any, *, verb: Any = accounts.move, slow: bool = False) -> str:
+        said = evidence(who, kind, who.order(kind, account=binh.account))
+        order = MoveOrder(id=said.order_id, account=AccountId(UUID(binh.account)), status=status)
+
+        def decide(unit: sa.Connection, claim: Claim) -> Plan:
+            plan: Plan = verb(unit, claim, order, now=clock.now())
+            if slow:
+                decided.set()
+                assert raced.wait(timeout=20)
+            return plan
+
+        return outcome_of(city, said, decide)
+
+    assert move(binh, "account_freeze", "frozen") == "done"
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(move, binh, "account_thaw", "open", slow=True)
+        assert decided.wait(timeout=20)
+        assert move(binh, "account_thaw", "open") == "done"
+        assert move(operator, "account_freeze", "frozen", verb=accounts.move_by_operator) == "done"
+        raced.set()
+        assert first.result() == "account_frozen_by_operator"
+    assert move(operator, "account_thaw", "open", verb=accounts.move_by_operator) == "done"
+    assert city.differences() == []
+
+
+def test_a_refusal_names_the_state_that_was_seen_not_the_one_it_is_in_by_now(arena: Arena) -> None:
+    """A payee thawed between the look and the refusal was frozen when it was looked at."""
+    with arena.city.database.superuser() as owner, pytest.raises(psycopg.Error) as refused:
+        owner.execute("SELECT ledger.refuse_shut(%s, 'payee')", [arena.city.citizen("Lê Văn Tám").account])
+    assert (refused.value.sqlstate, refused.value.diag.message_primary) == ("TT001", "payee_frozen")
 
 
 def sent(city: City, payer: Signer, payee: Signer, amount: int) -> str:
     """Ask for a transfer; return "done" or the code of the refusal."""
     own = {"payer": payer.account, "payee": payee.account, "amount": str(amount), "memo": ""}
-    said = evidence(payer, "transfer", **own)
+    said = evidence(payer, "transfer", payer.order("transfer", **own))
     order = TransferOrder(
         id=said.order_id,
         payer=AccountId(UUID(payer.account)),
         payee=AccountId(UUID(payee.account)),
         amount=Dong(amount),
     )
+    return outcome_of(
+        city,
+        said,
+        lambda unit, claim: transfers.send(unit, claim, order, limits=Limits(demo=True), now=clock.now()),
+    )
+
+
+def outcome_of(city: City, said: Evidence, decide: Callable[[sa.Connection, Claim], Plan]) -> str:
+    """Carry an order out; return "done" or the code of the refusal."""
     outcome = orders.carry_out(
         city.engine,
         said,
-        admits=frozenset({"citizen"}),
-        decide=lambda unit, claim: transfers.send(unit, claim, order, limits=Limits(demo=True), now=clock.now()),
+        admits=frozenset({"citizen", "operator"}),
+        decide=decide,
         spell=lambda _: b'{"code":"done"}',
         spell_refusal=lambda refusal: canonical.dumps({"code": refusal.code}),
         status=201,

@@ -1,4 +1,4 @@
-"""The agency desk: a bill issued by form, found, cancelled, replaced; the day's takings, on the page and as CSV."""
+"""The agency desk: a bill issued by form, found, cancelled, replaced, refunded; the day's takings, on page and as CSV."""
 
 import csv
 import io
@@ -6,19 +6,26 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import expect
+from sqlalchemy.exc import DBAPIError
 from werkzeug.test import TestResponse
 
 from tests import pages
 from tests.conftest import free_port
 from tests.databases import TestDatabase
-from tests.make import STATION, WARD, City, Signer
+from tests.make import STATION, WARD, City, Seen, Signer
 from tests.pages import Visitor, error_at, value_of, words_of
-from wallet import clock, ids
+from wallet import clock, ids, refunds
 from wallet.bills import find
 from wallet.city import Procedure
+from wallet.events import Event
+from wallet.ids import EntryId, HolderId, OrderId
+from wallet.ledger import Claim, Entry, Plan, Posting
+from wallet.money import Dong
+from wallet.refunds import LineBack, RefundOrder
 from wallet.web.desk import plain_cell
 
 
@@ -347,6 +354,190 @@ def test_another_agencys_bill_does_not_exist_at_this_desk(city: City, officer: V
     assert city.read_bill(bill).status == "due"
 
 
+# -- refunds ------------------------------------------------------------------------------------------------------
+
+
+def paid_bill(city: City, hoa: Signer, amounts: list[int], *, agency: str = WARD) -> tuple[Seen, str]:
+    """Return a bill that was paid, and the entry that paid it."""
+    bill = city.bill(debtor=hoa, amounts=amounts, agency=agency)
+    done = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[bill.seen])
+    assert done.status == 201, done.body
+    return bill, done.json()["bills"][0]["entry"]
+
+
+def give_back(officer: Visitor, bill: Seen, amounts: dict[int, str], reason: str = "Thu trùng", **more: Any) -> Any:
+    path = f"/quay/khoan/{bill.id}"
+    form = {f"amount-{line}": amount for line, amount in amounts.items()} | {"reason": reason}
+    order = value_of(officer.get(path), "order_id", action=f"{path}/hoan")
+    return officer.post(f"{path}/hoan", {"order_id": order} | form | more)
+
+
+def plain(reply: TestResponse) -> str:
+    return words_of(reply).replace("\xa0", " ")
+
+
+def test_an_officer_refunds_a_part_of_a_line_and_everybody_concerned_sees_it(
+    city: City, officer: Visitor, hoa: Signer
+) -> None:
+    had = city.available(hoa)
+    bill, _ = paid_bill(city, hoa, [20_000, 5_000])
+    path = f"/quay/khoan/{bill.id}"
+    assert "Đã trả 20.000 ₫, còn hoàn được 20.000 ₫" in plain(officer.get(path))
+    done = give_back(officer, bill, {1: "12.000", 2: ""}, reason="Miễn giảm theo hộ nghèo")
+    assert (done.status_code, done.location) == (303, f"{path}#hoan"), words_of(done)
+    assert city.available(hoa) == had - 13_000
+    today = clock.day_of(clock.now())
+    shown = plain(officer.get(path))
+    assert f"Đã hoàn ngày {today:%d/%m/%Y} 12.000 ₫" in shown
+    assert "Đã trả 20.000 ₫, còn hoàn được 8.000 ₫" in shown
+    assert "Cơ quan hoàn 12.000 ₫: Miễn giảm theo hộ nghèo" in shown
+    mine = Visitor(city).enter(hoa)
+    order = city.read_bill(bill).order
+    for page in (f"/khoan-nop/{bill.id}", f"/xac-nhan/{order}"):
+        assert f"Đã hoàn ngày {today:%d/%m/%Y} 12.000 ₫" in plain(mine.get(page)), page
+    history = mine.get("/lich-su")
+    agency = city.city.agencies[WARD].name
+    assert f"Được hoàn tiền từ {agency}" in plain(history)
+    assert "+12.000 ₫" in plain(history)
+    assert history.text.count(f'href="/xac-nhan/{order}"') == 2, "payment and refund lead to the same confirmation"
+    assert city.differences() == []
+
+
+def test_the_same_refund_form_twice_gives_back_once(city: City, officer: Visitor, hoa: Signer) -> None:
+    bill, _ = paid_bill(city, hoa, [20_000])
+    path, before = f"/quay/khoan/{bill.id}", city.available(hoa)
+    order = value_of(officer.get(path), "order_id", action=f"{path}/hoan")
+    form = {"order_id": order, "amount-1": "7000", "reason": "Thu trùng"}
+    assert [officer.post(f"{path}/hoan", form).status_code for _ in range(3)] == [303, 303, 303]
+    assert city.available(hoa) == before + 7_000
+    assert officer.post(f"{path}/hoan", form | {"amount-1": "9000"}).status_code == 422, "another order, the same id"
+    assert city.available(hoa) == before + 7_000
+
+
+def test_no_more_is_given_back_than_was_paid_however_often_it_is_asked(
+    city: City, officer: Visitor, hoa: Signer
+) -> None:
+    """Row 43: a refund of what was given back already."""
+    bill, _ = paid_bill(city, hoa, [20_000, 5_000])
+    path, before = f"/quay/khoan/{bill.id}", city.available(hoa)
+    late = value_of(officer.get(path), "order_id", action=f"{path}/hoan")  # a form that was open all the while
+    too_much = give_back(officer, bill, {1: "20001"})
+    assert (too_much.status_code, city.available(hoa)) == (422, before)
+    assert "Dòng này chỉ còn hoàn được 20.000 ₫." in error_at(too_much, "amount-1").replace("\xa0", " ")
+    assert value_of(too_much, "amount-1") == "20001"
+    assert give_back(officer, bill, {1: "15000"}).status_code == 303
+    second = give_back(officer, bill, {1: "15000", 2: "5000"})
+    assert (second.status_code, city.available(hoa)) == (422, before + 15_000), "one line too much refuses the whole"
+    assert "chỉ còn hoàn được 5.000 ₫" in error_at(second, "amount-1").replace("\xa0", " ")
+    assert give_back(officer, bill, {1: "5000", 2: "5000"}).status_code == 303
+    whole = officer.get(path)
+    assert f"{path}/hoan" not in whole.text, "nothing remains, so nothing is offered"
+    refused = officer.post(f"{path}/hoan", {"order_id": late, "amount-1": "1", "reason": "Thêm lần nữa"})
+    assert (refused.status_code, city.available(hoa)) == (422, before + 25_000)
+    assert city.differences() == []
+
+
+@pytest.mark.parametrize(
+    ("amounts", "reason", "field"),
+    [
+        ({1: ""}, "Thu trùng", "refund"),
+        ({1: "0"}, "Thu trùng", "amount-1"),
+        ({1: "-5"}, "Thu trùng", "amount-1"),
+        ({1: "", 2: "năm nghìn"}, "Thu trùng", "amount-2"),
+        ({1: "10,5"}, "Thu trùng", "amount-1"),
+        ({1: "1000"}, " ", "reason"),
+        ({1: "1000"}, "x" * 201, "reason"),
+        ({1: "1000"}, "Lý do\u202e", "reason"),
+        ({9: "1000"}, "Một dòng không có", "refund"),
+    ],
+)
+def test_a_refund_with_a_fault_says_which_and_keeps_what_was_typed(
+    city: City, officer: Visitor, hoa: Signer, amounts: dict[int, str], reason: str, field: str
+) -> None:
+    bill, _ = paid_bill(city, hoa, [20_000, 5_000])
+    before = city.available(hoa)
+    refused = give_back(officer, bill, amounts, reason)
+    assert refused.status_code == 422
+    if field == "refund":
+        assert "Xin nhập số tiền hoàn của ít nhất một dòng." in words_of(refused)
+    else:
+        assert error_at(refused, field)
+    assert re.search(r'<details class="more"[^>]* open', refused.text), "the form with the fault is open"
+    for line in (1, 2):
+        assert value_of(refused, f"amount-{line}") == amounts.get(line, "")
+    assert city.available(hoa) == before
+
+
+def test_an_officer_refunds_nothing_of_another_agencys(city: City, officer: Visitor, hoa: Signer) -> None:
+    """Row 85: neither by the other's page, nor with its entry in a plan of their own."""
+    bill, entry = paid_bill(city, hoa, [110_000], agency=STATION)
+    before = city.available(hoa)
+    path = f"/quay/khoan/{bill.id}"
+    form = {"order_id": str(ids.new()), "amount-1": "110000", "reason": "Không phải của tôi"}
+    assert officer.get(path).status_code == 404
+    assert officer.post(f"{path}/hoan", form).status_code == 404
+    ward = HolderId(UUID(city.officer(WARD).holder))
+    asked = RefundOrder(
+        id=OrderId(ids.new()),
+        entry=EntryId(UUID(entry)),
+        lines=(LineBack(line=1, amount=Dong(110_000)),),
+        reason="Không phải của tôi",
+    )
+    with pytest.raises(refunds.EntryNotFound):
+        city.officer_order(ward, "refund", lambda unit, claim: refunds.refund(unit, claim, asked, now=clock.now()))
+
+    def around_the_verb(unit: Any, _claim: Claim) -> Plan:
+        line = refunds.lines_of(unit, asked.entry)[0]
+        back = Posting(debit=line.credit, credit=line.debit, amount=Dong(110_000), of_line=1)
+        made = Entry(
+            id=EntryId(ids.new()),
+            kind="refund",
+            effective_at=clock.now(),
+            postings=(back,),
+            refunds=asked.entry,
+        )
+        told = Event(type="entry.refunded", subject=asked.entry, entry=made.id)
+        return Plan(entries=(made,), events=(told,), answer={})
+
+    with pytest.raises(DBAPIError, match="no flow lets"):
+        city.officer_order(ward, "refund", around_the_verb)
+    station = Visitor(city).enter(city.officer(STATION))
+    assert city.available(hoa) == before
+    assert give_back(station, bill, {1: "110000"}).status_code == 303
+    assert city.available(hoa) == before + 110_000
+
+
+def test_a_bill_that_is_not_paid_has_nothing_to_refund(city: City, officer: Visitor, hoa: Signer) -> None:
+    bill = city.bill(debtor=hoa)
+    path = f"/quay/khoan/{bill.id}"
+    assert f"{path}/hoan" not in officer.get(path).text
+    form = {"order_id": str(ids.new()), "amount-1": "1000", "reason": "Chưa nộp"}
+    assert officer.post(f"{path}/hoan", form).status_code == 404
+
+
+def test_a_wallet_that_is_frozen_is_not_refunded_and_the_officer_is_told_why(
+    city: City, officer: Visitor, hoa: Signer
+) -> None:
+    bill, _ = paid_bill(city, hoa, [20_000])
+    assert hoa.act(f"/v1/accounts/{hoa.account}/freeze", "account_freeze", account=hoa.account).status == 200
+    refused = give_back(officer, bill, {1: "20000"})
+    assert (refused.status_code, "Ví của người nhận đang tạm khoá." in words_of(refused)) == (409, True)
+    assert value_of(refused, "amount-1") == "20000"
+
+
+def test_a_reversal_by_the_agencys_machine_leaves_nothing_to_refund_at_the_desk(
+    city: City, officer: Visitor, hoa: Signer
+) -> None:
+    bill, entry = paid_bill(city, hoa, [20_000])
+    machine = city.machine(WARD)
+    done = machine.act("/v1/reversals", "reverse", entry=entry, reason="Thu nhầm cả khoản")
+    assert done.status == 201, done.body
+    path = f"/quay/khoan/{bill.id}"
+    shown = officer.get(path)
+    assert "Cơ quan hoàn 20.000 ₫: Thu nhầm cả khoản" in plain(shown)
+    assert f"{path}/hoan" not in shown.text
+
+
 # -- takings -----------------------------------------------------------------------------------------------------
 
 
@@ -369,17 +560,41 @@ def test_the_days_takings_are_shown_by_budget_line_and_given_as_csv(database: An
         assert f"{total:,}".replace(",", ".") + " ₫" in page
         assert 110_000 not in rows_of(officer).values() or key not in rows_of(station)
         home = words_of(officer.get("/quay")).replace("\xa0", " ")
-        assert f"{total:,}".replace(",", ".") + " ₫" in home
+        net = sum(int(row["con_lai"]) for row in table_of(officer))
+        assert f"{net:,}".replace(",", ".") + " ₫" in home
 
 
 def rows_of(officer: Visitor) -> dict[tuple[str, str, str], int]:
+    """Return what came in under each budget line."""
+    return {(row["chuong"], row["tieu_muc"], row["dia_ban"]): int(row["so_tien"]) for row in table_of(officer)}
+
+
+def table_of(officer: Visitor) -> list[dict[str, str]]:
     """Read the CSV as a spreadsheet does."""
     reply = officer.get("/quay/hom-nay.csv")
     assert reply.content_type == "text/csv; charset=utf-8"
     assert reply.headers["Content-Disposition"].startswith("attachment")
     assert reply.text.startswith("\ufeff"), "else Excel takes Vietnamese for something else"
-    table = list(csv.DictReader(io.StringIO(reply.text.removeprefix("\ufeff"))))
-    return {(row["chuong"], row["tieu_muc"], row["dia_ban"]): int(row["so_tien"]) for row in table}
+    return list(csv.DictReader(io.StringIO(reply.text.removeprefix("\ufeff"))))
+
+
+def test_refunds_stand_beside_the_days_takings_and_never_in_them(fresh_database: Any) -> None:
+    with City(fresh_database) as city:
+        hoa = city.citizen(available=1_000_000)
+        officer = Visitor(city).enter(city.officer())
+        bill, _ = paid_bill(city, hoa, [20_000, 5_000])
+        assert give_back(officer, bill, {1: "12000"}).status_code == 303
+        assert give_back(officer, bill, {2: "1000"}).status_code == 303
+        rows = table_of(officer)
+        sums = {
+            name: sum(int(row[name]) for row in rows) for name in ("so_khoan", "so_tien", "so_tien_hoan", "con_lai")
+        }
+        assert sums == {"so_khoan": 1, "so_tien": 25_000, "so_tien_hoan": 13_000, "con_lai": 12_000}
+        page = plain(officer.get("/quay/hom-nay"))
+        for sum_ in ("25.000 ₫", "13.000 ₫", "12.000 ₫"):
+            assert sum_ in page
+        home = plain(officer.get("/quay"))
+        assert "12.000 ₫ 1 khoản đã nộp đã trừ 13.000 ₫ hoàn lại" in home
 
 
 def test_a_day_without_takings_says_so_and_a_day_that_is_none_is_refused(officer: Visitor) -> None:

@@ -18,10 +18,11 @@ from playwright.sync_api import Page, expect
 from tests import pages
 from tests.make import STATION, Signer
 from tests.pages import House
-from wallet import canonical, clock, payees
+from wallet import canonical, clock, payees, periods
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.payees import CodeOrder
+from wallet.periods import CloseOrder
 
 pytestmark = pytest.mark.browser
 
@@ -97,10 +98,12 @@ PAGES: dict[str, tuple[str, str]] = {
     "problem": ("nobody", "/khong-co-trang-nay"),
     "home": ("citizen", "/"),
     "home, empty": ("newcomer", "/"),
+    "home, frozen": ("frozen", "/"),
     "bill, due": ("citizen", "/khoan-nop/{due}"),
     "bill, overdue": ("citizen", "/khoan-nop/{overdue}"),
     "bill, expired": ("citizen", "/khoan-nop/{expired}"),
     "bill, paid": ("citizen", "/khoan-nop/{paid}"),
+    "bill, refunded": ("frozen", "/khoan-nop/{refunded}"),
     "bill, waived": ("citizen", "/khoan-nop/{waived}"),
     "bill, cancelled": ("citizen", "/khoan-nop/{cancelled}"),
     "bill, superseded": ("citizen", "/khoan-nop/{superseded}"),
@@ -109,10 +112,12 @@ PAGES: dict[str, tuple[str, str]] = {
     "confirm sheet, short": ("newcomer", "/thanh-toan?b={large}"),
     "confirm sheet, paid": ("citizen", "/thanh-toan?b={paid}"),
     "confirmation": ("citizen", "/xac-nhan/{order}"),
+    "confirmation, refunded": ("frozen", "/xac-nhan/{refunded_order}"),
     "confirmation, refused": ("citizen", "/xac-nhan/{refused}"),
     "confirmation, unknown": ("citizen", "/xac-nhan/{nothing}"),
     "history": ("citizen", "/lich-su"),
     "history, empty": ("newcomer", "/lich-su"),
+    "history, refunded": ("frozen", "/lich-su"),
     "pay for another": ("citizen", "/nop-thay"),
     "send": ("citizen", "/chuyen-tien"),
     "send, to somebody": ("citizen", "/chuyen-tien?payee={payee}&amount=9876543210&memo={memo}"),
@@ -124,6 +129,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "receive": ("citizen", "/nhan-tien"),
     "receive, no code yet": ("newcomer", "/nhan-tien"),
     "devices": ("citizen", "/thiet-bi"),
+    "devices, frozen": ("frozen", "/thiet-bi"),
     "devices, none": ("newcomer", "/thiet-bi"),
     "devices, code": ("newcomer", "/thiet-bi?ma=1"),
     "desk": ("officer", "/quay"),
@@ -134,16 +140,26 @@ PAGES: dict[str, tuple[str, str]] = {
     "desk, replace": ("officer", "/quay/lap?supersedes={due}"),
     "desk, bill": ("officer", "/quay/khoan/{due}"),
     "desk, paid bill": ("officer", "/quay/khoan/{paid}"),
+    "desk, refunded bill": ("officer", "/quay/khoan/{refunded}"),
     "desk, today": ("officer", "/quay/hom-nay"),
     "desk, a day without takings": ("officer", "/quay/hom-nay?ngay=2020-01-02"),
     "audit, balance": ("auditor", "/kiem-toan"),
+    "audit, balance then": ("auditor", "/kiem-toan?day={closed}&by=posted"),
+    "audit, balance at no instant": ("auditor", "/kiem-toan?day=2999-01-01"),
+    "audit, periods": ("auditor", "/kiem-toan/ky"),
+    "audit, no periods": ("auditor", "/kiem-toan/ky?truoc=2020-01-02"),
     "audit, events": ("auditor", "/kiem-toan/su-kien"),
     "operator, balance": ("operator", "/van-hanh"),
+    "operator, periods": ("operator", "/van-hanh/ky"),
+    "operator, close a day": ("operator", "/van-hanh/ky/khoa?period=day&starts={closable}"),
+    "operator, close a closed day": ("operator", "/van-hanh/ky/khoa?period=day&starts={closed}"),
     "operator, events": ("operator", "/van-hanh/su-kien"),
+    "operator, limits": ("operator", "/van-hanh/quy-tac"),
+    "operator, freeze": ("operator", "/van-hanh/khoa-vi"),
     "operator, recovery": ("operator", "/van-hanh/khoi-phuc"),
     "not admitted": ("auditor", "/quay"),
 }
-EXPECTED_STATUS = {"problem": 404, "bill, of nobody": 404, "not admitted": 403}
+EXPECTED_STATUS = {"problem": 404, "bill, of nobody": 404, "not admitted": 403, "audit, balance at no instant": 400}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -187,6 +203,7 @@ def furnish(house: House) -> Furnished:
     people = {
         "citizen": city.citizen(long_name, available=9_876_543_210),
         "newcomer": city.citizen("Lê Văn Bình"),
+        "frozen": city.citizen("Hồ Thị Mai", available=2_500_000),
         "officer": city.officer(),
         "auditor": house.staff(Role.AUDITOR, "Hoàng Thị Kiểm"),
         "operator": house.staff(Role.OPERATOR, "Vũ Minh Tâm"),
@@ -200,8 +217,9 @@ def furnish(house: House) -> Furnished:
         "station": city.bill(debtor=hoa, amounts=[110_000], agency=STATION),
         "overdue": city.bill(debtor=hoa, issued=old, due=today - timedelta(days=9)),
         "expired": city.bill(debtor=hoa, issued=old, due=today - timedelta(days=9), expires=today - timedelta(days=2)),
-        "paid": city.bill(debtor=hoa, amounts=[98_765_000]),
+        "paid": city.bill(debtor=hoa, amounts=[97_531_000]),
         "other": city.bill(debtor=hoa, agency=STATION),
+        "refunded": city.bill(debtor=people["frozen"], amounts=[1_250_000, 0, 5_000]),
         "waived": city.bill(debtor=hoa, amounts=[0]),
         "cancelled": city.bill(debtor=hoa),
         "superseded": city.bill(debtor=hoa),
@@ -217,6 +235,21 @@ def furnish(house: House) -> Furnished:
     order = canonical.loads(hoa.order("bill_payment", payer=hoa.account, bills=payment)) | {"id": refused}
     again = hoa.send("POST", "/v1/bill-payments", canonical.dumps(order))
     assert again.status == 409, again.body
+    frozen = people["frozen"]
+    later = frozen.act("/v1/bill-payments", "bill_payment", payer=frozen.account, bills=[bills["refunded"].seen])
+    back = [{"line": "1", "amount": "1000000"}, {"line": "2", "amount": "5000"}]
+    assert later.status == 201, later.body
+    entry = later.json()["bills"][0]["entry"]
+    given = city.machine().act("/v1/refunds", "refund", entry=entry, lines=back, reason=REASON)
+    assert given.status == 201, given.body
+    done = frozen.act(f"/v1/accounts/{frozen.account}/freeze", "account_freeze", account=frozen.account)
+    assert done.status == 200, done.body
+    closing = CloseOrder(id=OrderId(uuid4()), kind="day", starts=today - timedelta(days=3))
+    city.officer_order(
+        HolderId(UUID(people["operator"].holder)),
+        "period_close",
+        lambda unit, claim: periods.close(unit, claim, closing, now=now),
+    )
     payee = city.citizen("Nguyễn Phước Vĩnh Hoàng Bảo Long", available=9_000)
     people["payee"] = payee
     sent = hoa.act("/v1/transfers", "transfer", payer=hoa.account, payee=payee.account, amount="1234567", memo=MEMO)
@@ -228,6 +261,8 @@ def furnish(house: House) -> Furnished:
     procedure = max(city.city.procedures_of("H57.40"), key=lambda one: len(one.items))
     named = {name: str(bill.id) for name, bill in bills.items()}
     named |= {"payee": payee.account, "citizen": hoa.account, "memo": MEMO, "sent": sent.json()["order"]}
+    named |= {"refunded_order": later.json()["order"], "closed": closing.starts.isoformat()}
+    named |= {"closable": (closing.starts + timedelta(days=1)).isoformat()}
     named |= {"order": paid.json()["order"], "refused": refused, "nothing": str(uuid4()), "procedure": procedure.code}
     rooms = {
         name: house.context(reduced_motion="reduce").new_page() for name in (*people, "nobody", "opening", "opened")
@@ -357,7 +392,9 @@ def test_a_page_in_english_has_no_vietnamese_of_our_own(visit: Visit, furnished:
     city, words = furnished.house.city.city, visit.words
     written = [one.name for table in (city.agencies, city.procedures, city.areas) for one in table.values()]
     people = [one.name for one in furnished.people.values()]
-    for name in sorted([*written, *people, "Tràng Tiền", "Máy của tôi", REASON, MEMO, "đồng"], key=len, reverse=True):
+    for name in sorted(
+        [*written, *people, "Tràng Tiền", "Máy của tôi", REASON, MEMO, "QĐ-NHNN", "đồng"], key=len, reverse=True
+    ):
         words = words.replace(name, "")
     assert VIETNAMESE.findall(words) == []
     assert len(words.split()) > 20

@@ -1,7 +1,10 @@
-"""The audit room and the operations room: the trial balance, the events, and recovery of somebody who lost all devices."""
+"""The audit room and the operations room: the trial balance now and then, events, closed periods, limits, frozen wallets,
+and recovery of somebody who lost all devices.
+"""
 
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,9 +15,10 @@ from tests import pages
 from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.pages import Visitor, error_at, value_of, words_of
-from wallet import crypto, lookup
+from wallet import clock, crypto, ids, lookup, periods, rules
 from wallet.identity.roles import Role
 from wallet.ids import HolderId
+from wallet.money import grouped
 from wallet.web import gate
 
 RIGHT = "284619"
@@ -129,6 +133,244 @@ def test_the_auditor_can_write_nothing(city: City, auditor: Visitor, hoa: Signer
             connection.rollback()
     assert city.available(hoa) == 70_000
     assert city.read_bill(bill).status == "due"
+
+
+# -- as of an instant ---------------------------------------------------------------------------------------------
+
+
+def total_of(reply: TestResponse) -> int:
+    """Return what the debit side of a shown trial balance comes to; 0 where the page says that there is nothing."""
+    shown = re.search(r'(?s)<tfoot>.*?<td class="right num">(.*?)</td>', reply.text)
+    return int(re.sub(r"\D", "", shown.group(1))) if shown else 0
+
+
+def test_the_trial_balance_as_of_an_instant_counts_by_when_it_happened_or_by_when_it_was_written(
+    fresh_database: TestDatabase,
+) -> None:
+    with City(fresh_database) as city:
+        hoa = city.citizen(available=70_000)
+        auditor = Visitor(city).enter(city.person("Hoàng Thị Kiểm", Role.AUDITOR))
+        now = clock.now()
+        city.top_up(hoa, 1_000)
+        city.top_up(hoa, 30_000, effective_at=now - timedelta(days=3))
+        two_days_ago = clock.day_of(now) - timedelta(days=2)
+        shown = {by: auditor.get(f"/kiem-toan?day={two_days_ago}&by={by}") for by in ("effective", "posted")}
+        assert [total_of(shown[by]) for by in ("effective", "posted")] == [30_000, 0]
+        assert f"Tính tới hết ngày {two_days_ago:%d/%m/%Y}, theo lúc có hiệu lực." in words_of(shown["effective"])
+        assert "Tới lúc đó sổ chưa có bút toán nào." in words_of(shown["posted"])
+        assert total_of(auditor.get("/kiem-toan")) == 101_000
+        for by in ("effective", "posted"):
+            assert total_of(auditor.get(f"/kiem-toan?day={clock.day_of(clock.now())}&by={by}")) == 101_000
+        local = (now - timedelta(days=3)).astimezone(clock.CITY_TIME)
+        before, after = local - timedelta(minutes=2), local + timedelta(minutes=2)
+        at = [auditor.get(f"/kiem-toan?day={one:%Y-%m-%d}&time={one:%H:%M}") for one in (before, after)]
+        assert [total_of(one) for one in at] == [0, 30_000], "the form is in the city's time, to the minute"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["day=hôm+qua", "day=2026-02-30", "day=9999-12-31", "day=1999-01-01", "time=10:05", "day=2020-01-01&time=25:00"],
+)
+def test_an_instant_that_is_none_is_named_at_its_field(operator: Visitor, asked: str) -> None:
+    refused = operator.get(f"/van-hanh?{asked}")
+    assert refused.status_code == 400
+    assert error_at(refused, "day")
+    tomorrow = clock.day_of(clock.now()) + timedelta(days=1)
+    assert "đã qua" in error_at(operator.get(f"/van-hanh?day={tomorrow}"), "day")
+
+
+# -- periods ------------------------------------------------------------------------------------------------------
+
+
+def closable() -> date:
+    """The last day that can be closed: right after midnight, the one before yesterday."""
+    return clock.day_of(clock.now() - periods.GRACE - timedelta(minutes=1)) - timedelta(days=1)
+
+
+def closing(operator: Visitor, kind: str, starts: date) -> dict[str, str]:
+    """The form of the page that asks once more, as a browser sends it."""
+    page = operator.get(f"/van-hanh/ky/khoa?period={kind}&starts={starts}")
+    assert page.status_code == 200, words_of(page)
+    return {name: value_of(page, name) or "" for name in ("order_id", "period", "starts")}
+
+
+def test_an_operator_closes_a_day_once_and_the_auditor_reads_what_was_sealed(fresh_database: TestDatabase) -> None:
+    with City(fresh_database) as city:
+        hoa = city.citizen(available=70_000)
+        auditor = Visitor(city).enter(city.person("Hoàng Thị Kiểm", Role.AUDITOR))
+        operator = Visitor(city).enter(city.person("Vũ Minh Tâm", Role.OPERATOR))
+        day = closable()
+        city.top_up(hoa, 30_000, effective_at=clock.day_bounds(day)[0])
+        assert "Chưa khoá kỳ nào." in words_of(auditor.get("/kiem-toan/ky"))
+        form = closing(operator, "day", day)
+        assert "Đã khoá thì không mở lại được." in words_of(operator.get(f"/van-hanh/ky/khoa?period=day&starts={day}"))
+        done = [operator.post("/van-hanh/ky/khoa", form) for _ in range(2)]
+        assert [reply.status_code for reply in done] == [303, 303], words_of(done[0])
+        assert done[0].location == done[1].location
+        assert city.count("ledger.period") == 1
+        for visitor, path in ((auditor, "/kiem-toan/ky"), (operator, "/van-hanh/ky")):
+            shown = visitor.get(path)
+            assert f"Ngày {day:%d/%m/%Y}" in words_of(shown)
+            assert "30.000 ₫" in words_of(shown).replace("\xa0", " ")
+            assert done[0].location.partition("#")[2] in shown.text
+            assert re.search(r"<code>[0-9a-f]{64}</code>", shown.text)
+        assert "period.closed" in auditor.get("/kiem-toan/su-kien").text
+        again = operator.post("/van-hanh/ky/khoa", form | {"order_id": str(ids.new())})
+        assert (again.status_code, "Kỳ này đã khoá sổ." in words_of(again)) == (409, True)
+        assert value_of(again, "order_id") is None, "what is closed has no button"
+        assert city.differences() == []
+
+
+def test_a_period_that_is_not_over_or_is_none_is_refused_in_words(fresh_database: TestDatabase) -> None:
+    with City(fresh_database) as city:
+        operator = Visitor(city).enter(city.person("Vũ Minh Tâm", Role.OPERATOR))
+        today = clock.day_of(clock.now())
+        asked = [
+            ("day", today, 409, "Kỳ này chưa kết thúc"),
+            ("month", today.replace(day=1), 409, "Kỳ này chưa kết thúc"),
+            ("month", date(2026, 1, 2), 422, "Một tháng bắt đầu từ ngày mồng một."),
+        ]
+        for kind, starts, status, said in asked:
+            form = {"order_id": str(ids.new()), "period": kind, "starts": starts.isoformat()}
+            refused = operator.post("/van-hanh/ky/khoa", form)
+            assert (refused.status_code, said in words_of(refused)) == (status, True), words_of(refused)
+        for spoilt in ({"period": "year"}, {"starts": "hôm qua"}, {"order_id": "x"}, {"starts": "9999-12-31"}):
+            form = {"order_id": str(ids.new()), "period": "day", "starts": "2026-01-01"} | spoilt
+            assert operator.post("/van-hanh/ky/khoa", form).status_code == 400, spoilt
+        assert "Chưa khoá được" in words_of(operator.get(f"/van-hanh/ky/khoa?period=day&starts={today}"))
+        assert city.count("ledger.period") == 0
+
+
+def test_older_periods_are_on_the_next_page_and_a_month_stands_before_its_last_day(
+    fresh_database: TestDatabase,
+) -> None:
+    with City(fresh_database) as city:
+        operator = Visitor(city).enter(city.person("Vũ Minh Tâm", Role.OPERATOR))
+        end = closable().replace(day=1) - timedelta(days=1)
+        days = [end - timedelta(days=back) for back in range(34, -1, -1)]
+        for kind, starts in [*(("day", one) for one in days), ("month", end.replace(day=1))]:
+            form = {"order_id": str(ids.new()), "period": kind, "starts": starts.isoformat()}
+            assert operator.post("/van-hanh/ky/khoa", form).status_code == 303
+        pages_, following = [], "/van-hanh/ky"
+        while following:
+            reply = operator.get(following)
+            pages_.append(re.findall(r'<th scope="row">(.*?)</th>', reply.text))
+            link = re.search(r'href="(/van-hanh/ky\?truoc=[^"]+)"', reply.text)
+            following = link.group(1) if link else ""
+        assert [len(one) for one in pages_] == [32, 4]
+        wanted = [f"Tháng {end:%m/%Y}", *(f"Ngày {one:%d/%m/%Y}" for one in reversed(days))]
+        assert [*pages_[0], *pages_[1]] == wanted
+        assert operator.get("/van-hanh/ky?truoc=x").status_code == 400
+
+
+def test_the_auditor_is_offered_no_way_to_close_a_period_and_has_none(auditor: Visitor) -> None:
+    """Row 86: the auditor writes nothing."""
+    shown = auditor.get("/kiem-toan/ky")
+    assert shown.status_code == 200
+    assert "/ky/khoa" not in shown.text
+    assert 'method="post" action="/van-hanh' not in shown.text
+    form = {"order_id": str(ids.new()), "period": "day", "starts": closable().isoformat()}
+    for path in ("/van-hanh/ky/khoa", "/kiem-toan/ky/khoa", "/kiem-toan/ky"):
+        assert auditor.post(path, form).status_code in (403, 404, 405), path
+    for path in (
+        "/van-hanh/ky",
+        "/van-hanh/ky/khoa?period=day&starts=2026-01-01",
+        "/van-hanh/quy-tac",
+        "/van-hanh/khoa-vi",
+    ):
+        assert auditor.get(path).status_code == 403, path
+
+
+# -- limits -------------------------------------------------------------------------------------------------------
+
+
+def test_an_operator_reads_every_limit_with_its_source_and_how_sure_we_are(operator: Visitor) -> None:
+    shown = words_of(operator.get("/van-hanh/quy-tac")).replace("\xa0", " ")
+    for rule in rules.limits():
+        for text in (rule.title, grouped(rule.value), f"{rule.since:%d/%m/%Y}", rule.source_vi, rule.confidence_vi):
+            assert text.replace("\xa0", " ") in shown, (rule.code, text)
+        assert rule.source_vi != rule.source
+        assert rule.source in words_of(operator.get("/van-hanh/quy-tac", **{"Accept-Language": "en"}))
+
+
+# -- frozen wallets -----------------------------------------------------------------------------------------------
+
+
+def move(operator: Visitor, what: str, phone: str, reason: str = "Công an yêu cầu bằng văn bản") -> TestResponse:
+    order = value_of(operator.get("/van-hanh/khoa-vi"), "order_id")
+    return operator.post("/van-hanh/khoa-vi", {"order_id": order, "move": what, "phone": phone, "reason": reason})
+
+
+def pays(city: City, hoa: Signer) -> int:
+    bill = city.bill(debtor=hoa)
+    return hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[bill.seen]).status
+
+
+def test_an_operator_freezes_a_wallet_and_only_an_operator_thaws_it(city: City, operator: Visitor, hoa: Signer) -> None:
+    done = move(operator, "freeze", hoa.phone)
+    assert done.status_code == 200, words_of(done)
+    assert "Đã khoá ví này." in words_of(done)
+    assert pays(city, hoa) == 403
+    visitor = Visitor(city).enter(hoa)
+    page = visitor.get("/thiet-bi")
+    assert "Ví này do đơn vị vận hành tạm khoá." in words_of(page)
+    assert "mo-khoa-vi" not in page.text
+    refused = visitor.post("/thiet-bi/mo-khoa-vi", {"order_id": str(ids.new())})
+    assert (refused.status_code, "Ví này do đơn vị vận hành tạm khoá." in words_of(refused)) == (403, True)
+    assert pays(city, hoa) == 403
+    again = move(operator, "freeze", hoa.phone)
+    assert (again.status_code, 'role="alert"' in again.text) == (409, True)
+    assert "Đã mở khoá ví này." in words_of(move(operator, "thaw", hoa.phone))
+    assert pays(city, hoa) == 201
+    assert city.differences() == []
+
+
+def test_the_operator_who_freezes_sees_no_more_of_its_holder_than_tells_a_mistyped_number(
+    operator: Visitor, city: City
+) -> None:
+    """Row 84: no full name, no balance, no account, no bills."""
+    nhung = city.citizen("Nguyễn Thị Hồng Nhung", available=7_654_321)
+    shown = move(operator, "freeze", nhung.phone)
+    assert "N***** T** H*** Nhung" in words_of(shown)
+    for private in (nhung.name, nhung.phone, nhung.account, nhung.holder, "7.654.321"):
+        assert private not in shown.text.replace("\xa0", " "), private
+
+
+def test_the_same_form_twice_freezes_once_and_leaves_its_reason_in_the_books(city: City, hoa: Signer) -> None:
+    tam = city.person("Vũ Minh Tâm", Role.OPERATOR)
+    operator = Visitor(city).enter(tam)
+    form = {
+        "order_id": value_of(operator.get("/van-hanh/khoa-vi"), "order_id") or "",
+        "move": "freeze",
+        "phone": hoa.phone,
+        "reason": "Chủ ví báo mất máy",
+    }
+    assert [operator.post("/van-hanh/khoa-vi", form).status_code for _ in range(2)] == [200, 200]
+    with city.engine.connect() as connection:
+        content = lookup.content(connection, signer=HolderId(UUID(tam.holder)), order=UUID(form["order_id"]))
+    assert "Chủ ví báo mất máy" in content.decode()
+    assert operator.post("/van-hanh/khoa-vi", form | {"move": "thaw"}).status_code == 422, "another order, the same id"
+    assert pays(city, hoa) == 403
+
+
+@pytest.mark.parametrize(
+    ("phone", "reason", "status", "field"),
+    [
+        ("12", "Lý do", 422, "phone"),
+        ("of nobody", "Lý do", 404, "phone"),
+        (None, " ", 422, "reason"),
+        (None, "x" * 301, 422, "reason"),
+    ],
+)
+def test_a_freeze_with_a_fault_says_which_and_changes_nothing(
+    city: City, operator: Visitor, hoa: Signer, phone: str | None, reason: str, status: int, field: str
+) -> None:
+    phone = city.phone() if phone == "of nobody" else phone or hoa.phone
+    refused = move(operator, "freeze", phone, reason)
+    assert refused.status_code == status
+    assert error_at(refused, field)
+    assert reason in refused.text
+    assert pays(city, hoa) == 201
 
 
 # -- recovery -----------------------------------------------------------------------------------------------------

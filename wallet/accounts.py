@@ -322,6 +322,11 @@ def _moved(unit: sa.Connection, order: MoveOrder) -> Plan:
     )
 
 
+def frozen_by_other(connection: sa.Connection, account: Account) -> bool:
+    """Say whether an account is frozen by somebody else than its holder: then its holder cannot thaw it."""
+    return account.status == "frozen" and _frozen_by(connection, account.id) != account.holder
+
+
 def _frozen_by(connection: sa.Connection, account: AccountId) -> HolderId | None:
     signer: HolderId | None = connection.exec_driver_sql(
         "SELECT u.signer FROM ledger.account_move m JOIN ledger.authority u ON u.id = m.authority"

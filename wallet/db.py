@@ -61,6 +61,10 @@ def engine(url: str, *, name: str = "wallet") -> sa.Engine:
     Args:
         url: a role's own URL; nothing here knows which role.
         name: shown in pg_stat_activity.
+
+    A pooler between us and the database: nothing here outlives a transaction but these options and the driver's prepared
+    statements. PgBouncer in transaction mode needs 1.21 or newer with `max_prepared_statements` above 0 and
+    `ignore_startup_parameters = options`; the options below then have to be given to the roles (ALTER ROLE … SET).
     """
     url = url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1)
     options = (

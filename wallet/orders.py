@@ -100,7 +100,7 @@ def carry_out(
     try:
         if at_once:
             return _while_stale(lambda: db.at_once(database, execute_at_once))
-        return db.unit(database, execute)
+        return _while_stale(lambda: db.unit(database, execute))
     except Refusal as refusal:
         if not refusal.stored:
             raise

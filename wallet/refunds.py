@@ -7,6 +7,7 @@ Money   Whole đồng, each line at most what remains of it, compared under the 
         back to the limits that the payment counted against.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -163,6 +164,59 @@ _LINES = """
 def lines_of(connection: sa.Connection, entry: EntryId) -> list[Line]:
     """Return an entry's lines with what of each was refunded."""
     return [Line(**row._mapping) for row in connection.exec_driver_sql(_LINES, (entry,))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """What one entry gave back of a bill's payment, in whole đồng, and by whose order; `whole` is a reversal."""
+
+    bill: UUID
+    entry: EntryId
+    whole: bool
+    amount: Dong
+    effective_at: datetime
+    signer: HolderId
+    order: UUID
+
+
+_BACK = """
+    SELECT o.settles AS bill, e.id AS entry, e.reverses IS NOT NULL AS whole, sum(p.amount)::bigint AS amount,
+           e.effective_at, u.signer, u.order_id AS "order"
+    FROM ledger.entry o
+    JOIN ledger.entry e ON e.refunds = o.id OR e.reverses = o.id
+    JOIN ledger.posting p ON p.entry = e.id
+    JOIN ledger.authority u ON u.id = e.authority
+    WHERE o.settles = ANY (%s)
+    GROUP BY o.settles, e.id, u.signer, u.order_id ORDER BY e.effective_at, e.id
+"""
+
+
+def settling(connection: sa.Connection, bill: UUID) -> EntryId | None:
+    """Return the entry that paid a bill, if it is paid."""
+    found: EntryId | None = connection.exec_driver_sql(
+        "SELECT id FROM ledger.entry WHERE settles = %s", (bill,)
+    ).scalar_one_or_none()
+    return found
+
+
+def of_bills(connection: sa.Connection, bills: Sequence[UUID]) -> dict[UUID, list[Back]]:
+    """Return what was given back of each bill's payment, oldest first; nothing for a bill of which nothing was."""
+    found: dict[UUID, list[Back]] = {}
+    for row in connection.exec_driver_sql(_BACK, (list(bills),)):
+        found.setdefault(row.bill, []).append(Back(**row._mapping))
+    return found
+
+
+def bills_of(connection: sa.Connection, entries: Sequence[UUID]) -> dict[UUID, UUID]:
+    """Return which bill's payment each of these refunds and reversals gave back, by entry."""
+    rows = connection.exec_driver_sql(
+        """
+        SELECT e.id, o.settles FROM ledger.entry e JOIN ledger.entry o ON o.id = coalesce(e.refunds, e.reverses)
+        WHERE e.id = ANY (%s) AND o.settles IS NOT NULL
+        """,
+        (list(entries),),
+    )
+    return {row.id: row.settles for row in rows}
 
 
 def _owned(connection: sa.Connection, entry: EntryId, claim: Claim) -> list[Line]:

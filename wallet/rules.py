@@ -31,7 +31,9 @@ class LimitRule:
     value: Dong
     since: date
     source: str
+    source_vi: str
     confidence: str
+    confidence_vi: str
 
 
 class RuleError(ValueError):
@@ -58,7 +60,9 @@ def limits() -> tuple[LimitRule, ...]:
             value=Dong(row["value"]),
             since=row["from"],
             source=row["source"],
+            source_vi=row.get("source_vi", row["source"]),
             confidence=row["confidence"],
+            confidence_vi=row.get("confidence_vi", row["confidence"]),
         )
         for row in said["limit"]
     )

@@ -204,13 +204,19 @@ def let_in(unit: sa.Connection, claim: Claim, order: LookupOrder, *, now: dateti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taking:
-    """What came in under one budget line on one day."""
+    """What came in under one budget line on one day, and what was given back on that day, of whichever day's payments."""
 
     chuong: str
     tieu_muc: str
     dia_ban: str
     count: int
     amount: int
+    refunded: int
+
+    @property
+    def net(self) -> int:
+        """What the day came to; negative where more was given back than came in."""
+        return self.amount - self.refunded
 
 
 def takings(connection: sa.Connection, agency: HolderId, day: date) -> list[Taking]:
@@ -218,15 +224,24 @@ def takings(connection: sa.Connection, agency: HolderId, day: date) -> list[Taki
     start, end = clock.day_bounds(day)
     rows = connection.exec_driver_sql(
         """
-        SELECT a.chuong, a.tieu_muc, a.dia_ban, count(DISTINCT e.id) AS count, sum(p.amount)::bigint AS amount
-        FROM ledger.account a
-        JOIN ledger.posting p ON p.credit = a.id
-        JOIN ledger.entry e ON e.id = p.entry
-        WHERE a.code = 'agency' AND a.holder = %s AND e.effective_at >= %s AND e.effective_at < %s
-        GROUP BY a.chuong, a.tieu_muc, a.dia_ban
-        ORDER BY a.chuong, a.tieu_muc, a.dia_ban
+        WITH own AS (
+            SELECT a.id, a.chuong, a.tieu_muc, a.dia_ban FROM ledger.account a
+            WHERE a.code = 'agency' AND a.holder = %(agency)s
+        ), side AS (
+            SELECT own.*, p.entry AS taken, p.amount, 0 AS refunded
+            FROM own JOIN ledger.posting p ON p.credit = own.id JOIN ledger.entry e ON e.id = p.entry
+            WHERE e.effective_at >= %(start)s AND e.effective_at < %(end)s
+            UNION ALL
+            SELECT own.*, NULL, 0, p.amount
+            FROM own JOIN ledger.posting p ON p.debit = own.id JOIN ledger.entry e ON e.id = p.entry
+            WHERE e.effective_at >= %(start)s AND e.effective_at < %(end)s
+              AND (e.refunds IS NOT NULL OR e.reverses IS NOT NULL)
+        )
+        SELECT chuong, tieu_muc, dia_ban, count(DISTINCT taken) AS count, sum(amount)::bigint AS amount,
+               sum(refunded)::bigint AS refunded
+        FROM side GROUP BY chuong, tieu_muc, dia_ban ORDER BY chuong, tieu_muc, dia_ban
         """,
-        (agency, start, end),
+        {"agency": agency, "start": start, "end": end},
     )
     return [Taking(**row._mapping) for row in rows]
 

@@ -47,7 +47,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'TT001', MESSAGE = 'stale', DETAIL = '{}';
     END IF;
     SELECT o.state, o.status, o.body INTO state, status, body
-    FROM ledger.post_order(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base,
+    FROM ledger.carry_order(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base,
                            p_signature, p_under, p_admits, p_plan, p_status, p_body) AS o;
 END $$;
 

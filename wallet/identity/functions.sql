@@ -1,9 +1,11 @@
 -- Identity's few functions; re-applied by every upgrade, after the tables and before the ledger's, which calls two of them.
 
+-- Called by the ledger's functions, as the owner and under their search_path, and by nobody else: to set one anew at every call
+-- costs more than the look.
 -- signer: is this a key that the signer may use, and what are their roles? For a new order the key must be active, and it stays
 -- alive until this transaction ends: revoking takes FOR UPDATE. For an order known already any key they ever had will do.
 CREATE OR REPLACE FUNCTION identity.signer(p_key_id text, p_signer uuid, p_new boolean, OUT alive boolean, OUT roles text[])
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = identity, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     IF p_key_id IS NULL THEN
         alive := true;

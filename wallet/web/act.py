@@ -104,15 +104,17 @@ def session_acts(
     *,
     signer: HolderId,
     id: OrderId,
+    at_once: bool = False,
 ) -> Outcome:
     """Carry out an order given through a form by who is signed in: the same bytes, schema and verb, without a signature.
 
-    Nothing that moves money comes this way.
+    Money moves this way only by an officer's order, out of their own agency's accounts (the ledger's flows).
 
     Args:
         document: the order's own members; the header is added here.
         signer: who is signed in.
         id: came with the form, so that a form sent twice is carried out once.
+        at_once: as in `act`.
     """
     # The form's own id says when it was made, so that the same form sent again spells the same bytes.
     if id.version != TIME_ORDERED:
@@ -137,7 +139,7 @@ def session_acts(
         content=canonical.dumps(whole),
         expires=header.expires,
     )
-    return carry_out(evidence, order, verb, answers, admits=gate.admitted(), status=201)
+    return carry_out(evidence, order, verb, answers, admits=gate.admitted(), status=201, at_once=at_once)
 
 
 def carry_out(

@@ -18,17 +18,18 @@ from wallet.bills.status import Status
 from wallet.identity import holders, keys
 from wallet.identity.roles import Role
 from wallet.ids import AccountId, HolderId, OrderId
+from wallet.ledger.refusals import FrozenByOperator
 from wallet.limits import PUBLIC_SERVICE
 from wallet.lookup import StoredOutcome
 from wallet.refusal import Refusal
 from wallet.web import views
-from wallet.web.accounts import cursor, spell_cursor
+from wallet.web.accounts import FreezeSchema, MovedSchema, MoveSchema, ThawSchema, cursor, spell_cursor
 from wallet.web.act import session_acts
 from wallet.web.bills import LookupOrderSchema, LookupSchema
 from wallet.web.fields import uuid_or_none
 from wallet.web.gate import admits, cookie
-from wallet.web.people import ENROL_COOKIE, HOMES, form, send_enrol_code, signed_in
-from wallet.web.problems import locale
+from wallet.web.people import ENROL_COOKIE, HOMES, form, new_order_id, send_enrol_code, signed_in
+from wallet.web.problems import Unparseable, locale
 from wallet.web.state import me, now, state
 
 door = Blueprint("citizen", __name__)
@@ -73,11 +74,13 @@ def bill(bill: str) -> str:
         one = _visible(connection, [bill])[0]
         shown = views.bills(connection, [one], viewer=holder)[0]
         newer = find.visible(connection, [one.superseded_by], holder, now=now()) if one.superseded_by else []
+        backs = views.given_back(connection, [one]).get(one.id, [])
     return render_template(
         "bill.html",
         bill=shown,
         can_pay=one.status.payable,
-        history=views.bill_history(one),
+        backs=backs,
+        history=views.bill_history(one, backs),
         superseded_by=str(newer[0].id) if newer else None,
     )
 
@@ -168,11 +171,12 @@ def _bills_paid(connection: Any, outcome: StoredOutcome, holder: HolderId) -> di
     answered = json.loads(outcome.body)
     bills = find.by_ids(connection, [UUID(one["bill"]) for one in answered["bills"]], now=now())
     shown = views.bills(connection, bills, viewer=holder)
+    backs = views.given_back(connection, bills)
     total = int(answered["total"])
     return {
         # Whoever has paid holds a proof for the debtor too: it names both in full.
         "lines": [
-            one | {"amount": one["total"], "debtor_name": bill.debtor_name}
+            one | {"amount": one["total"], "debtor_name": bill.debtor_name, "backs": backs.get(bill.id, [])}
             for one, bill in zip(shown, bills, strict=True)
         ],
         "total": total,
@@ -254,9 +258,49 @@ def find_other() -> Response | tuple[str, int]:
 @door.get("/thiet-bi")
 @admits(Role.CITIZEN)
 def devices() -> str:
-    """Show keys and devices, and what this browser needs to enrol its own."""
+    """Show keys and devices, what this browser needs to enrol its own, and the lock for an emergency."""
+    return _devices_page()
+
+
+@door.post("/thiet-bi/khoa-vi")
+@admits(Role.CITIZEN)
+def freeze() -> Response | tuple[str, int]:
+    """Freeze the wallet of whoever is signed in, at once: no key is asked for, because it may be the key that was lost."""
+    return _move(FreezeSchema)
+
+
+@door.post("/thiet-bi/mo-khoa-vi")
+@admits(Role.CITIZEN)
+def thaw() -> Response | tuple[str, int]:
+    """Thaw a wallet that its holder froze. What then leaves it is still signed by a key."""
+    return _move(ThawSchema)
+
+
+def _move(schema: type[MoveSchema]) -> Response | tuple[str, int]:
+    id = uuid_or_none(request.form.get("order_id", ""))
+    if id is None:
+        raise Unparseable(param="order_id")
+    with state().app.connect() as connection:
+        account = my_wallet(connection)
+    outcome = session_acts(
+        schema,
+        {"account": str(account.id)},
+        accounts.move,
+        MovedSchema,
+        signer=signed_in(),
+        id=OrderId(id),
+        at_once=True,
+    )
+    if outcome.status >= 400:
+        return _devices_page(problem=json.loads(outcome.body)), outcome.status
+    return redirect("/thiet-bi#khoa-vi", 303)
+
+
+def _devices_page(**told: Any) -> str:
     holder = signed_in()
     with state().app.connect() as connection:
+        wallet = my_wallet(connection)
+        by_other = accounts.frozen_by_other(connection, wallet)
         has_device = keys.has_device(connection, holder)
         mine = keys.of(connection, holder)
     held = request.cookies.get(cookie(ENROL_COOKIE))
@@ -281,6 +325,10 @@ def devices() -> str:
         ],
         enrol_data=enrol,
         code_sent=request.args.get("ma") == "1",
+        wallet_status="frozen by operator" if by_other else wallet.status,
+        frozen_text=words.refusal(FrozenByOperator.code, locale()),
+        order_id=new_order_id(),
+        **told,
     )
 
 

@@ -12,13 +12,14 @@ from flask import Blueprint, redirect, render_template, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from wallet import clock, text, words
+from wallet import clock, money, refunds, text, words
 from wallet.bills import agencies, find, issue, refusals
 from wallet.bills.find import Bill, Taking
 from wallet.city import Procedure
 from wallet.identity import holders
 from wallet.identity.roles import Role
-from wallet.ids import HolderId, OrderId
+from wallet.ids import EntryId, HolderId, OrderId
+from wallet.ledger.refusals import RefundTooLarge
 from wallet.refusal import Refusal
 from wallet.web import fields, views
 from wallet.web.act import session_acts
@@ -27,6 +28,7 @@ from wallet.web.fields import uuid_or_none
 from wallet.web.gate import admits
 from wallet.web.people import new_order_id, signed_in
 from wallet.web.problems import Unparseable, locale
+from wallet.web.refunds import RefundOrderSchema, UndoneSchema
 from wallet.web.state import me, now, state
 
 door = Blueprint("desk", __name__)
@@ -45,7 +47,7 @@ def home() -> str:
         takings = find.takings(connection, _agency(), clock.day_of(now()))
         paid = find.bills_paid(connection, _agency(), clock.day_of(now()))
         code = agencies.code_of(connection, _agency())
-    today = {"count": paid, "total": sum(one.amount for one in takings)}
+    today = {"count": paid, "net": sum(one.net for one in takings), "refunded": sum(one.refunded for one in takings)}
     return render_template("desk_home.html", agency=state().city.agencies[code], q=words_, found=shown, today=today)
 
 
@@ -147,13 +149,82 @@ def cancel(bill: str) -> Response | tuple[str, int]:
     return redirect(f"/quay/khoan/{one.id}", 303)
 
 
+@door.post("/quay/khoan/<bill>/hoan")
+@admits(Role.OFFICER)
+def refund(bill: str) -> Response | tuple[str, int]:
+    """Give parts of a paid bill's lines back to the wallet that paid, with a reason. The same form sent twice gives once."""
+    one, id = _own(bill), uuid_or_none(request.form.get("order_id", ""))
+    if id is None:
+        raise Unparseable(param="order_id")
+    entry, lines = _paid_lines(one)
+    typed = {str(line.line): request.form.get(f"amount-{line.line}", "") for line in lines}
+    back = [{"line": line, "amount": _typed(amount)} for line, amount in typed.items() if amount.strip()]
+    if not back:
+        missing = {"refund": _("Xin nhập số tiền hoàn của ít nhất một dòng.")}
+        return _bill_page(one, errors=missing, values=request.form.to_dict()), fields.Invalid.status
+    document = {"entry": str(entry), "lines": back, "reason": request.form.get("reason", "")}
+    try:
+        outcome = session_acts(
+            RefundOrderSchema,
+            document,
+            refunds.refund,
+            UndoneSchema,
+            signer=signed_in(),
+            id=OrderId(id),
+            at_once=True,
+        )
+    except Refusal as refusal:
+        wrong, problem = _wrong_refund(refusal, back)
+        return _bill_page(one, errors=wrong, problem=problem, values=request.form.to_dict()), refusal.status
+    if outcome.status >= 400:
+        told = json.loads(outcome.body)
+        wrong = _too_large(told) if told["code"] == RefundTooLarge.code else {}
+        problem = None if wrong else told
+        return _bill_page(one, errors=wrong, problem=problem, values=request.form.to_dict()), outcome.status
+    return redirect(f"/quay/khoan/{one.id}#hoan", 303)
+
+
+def _paid_lines(one: Bill) -> tuple[EntryId, list[refunds.Line]]:
+    """Return the entry that paid a bill, and its lines.
+
+    Raises:
+        refunds.EntryNotFound: it is not paid.
+    """
+    with state().app.connect() as connection:
+        entry = refunds.settling(connection, one.id)
+        if entry is None:
+            raise refunds.EntryNotFound(param="bill")
+        return entry, refunds.lines_of(connection, entry)
+
+
+def _wrong_refund(refusal: Refusal, back: list[dict[str, str]]) -> tuple[dict[str, str], dict[str, str] | None]:
+    """Say beside the field, or else on top, what is wrong with a refund that was not read as one."""
+    told = words.refusal(refusal.code, locale())
+    where = (refusal.param or "").split(".")
+    if where[0] == "reason":
+        return {"reason": f"{told.title} {told.next}"}, None
+    if where[0] == "lines" and len(where) > 1:
+        return {f"amount-{back[int(where[1])]['line']}": _("Xin nhập số đồng nguyên, từ 1 tới phần còn lại.")}, None
+    return {}, {"title": told.title, "safe": told.safe, "next": told.next}
+
+
+def _too_large(told: Mapping[str, str]) -> dict[str, str]:
+    left = money.grouped(int(told["remains"]))
+    return {f"amount-{told['line']}": _("Dòng này chỉ còn hoàn được %(sum)s.", sum=left)}
+
+
 @door.get("/quay/hom-nay")
 @admits(Role.OFFICER)
 def today() -> str:
     """Show a day's takings by budget line."""
     day, rows = _takings()
     return render_template(
-        "desk_today.html", day=day, rows=[_taking(row) for row in rows], total=sum(row.amount for row in rows)
+        "desk_today.html",
+        day=day,
+        rows=[_taking(row) for row in rows],
+        total=sum(row.amount for row in rows),
+        refunded=sum(row.refunded for row in rows),
+        net=sum(row.net for row in rows),
     )
 
 
@@ -164,10 +235,12 @@ def today_csv() -> Response:
     day, rows = _takings()
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["ngay", "chuong", "tieu_muc", "ten_tieu_muc", "dia_ban", "ten_dia_ban", "so_khoan", "so_tien"])
+    heads = ["ngay", "chuong", "tieu_muc", "ten_tieu_muc", "dia_ban", "ten_dia_ban", "so_khoan", "so_tien"]
+    writer.writerow([*heads, "so_tien_hoan", "con_lai"])
     for row in map(_taking, rows):
         cells = [row[name] for name in ("chuong", "tieu_muc", "tieu_muc_name", "dia_ban", "area_name")]
-        writer.writerow([day.isoformat(), *map(plain_cell, cells), row["count"], row["amount"]])
+        sums = [row[name] for name in ("count", "amount", "refunded", "net")]
+        writer.writerow([day.isoformat(), *map(plain_cell, cells), *sums])
     response = Response("\ufeff" + out.getvalue(), content_type="text/csv; charset=utf-8")
     response.headers["Content-Disposition"] = f'attachment; filename="thu-{day.isoformat()}.csv"'
     return response
@@ -275,7 +348,7 @@ def _taking(row: Taking) -> dict[str, Any]:
     named = views.line(
         find.Line(name="", amount=row.amount, chuong=row.chuong, tieu_muc=row.tieu_muc, dia_ban=row.dia_ban)
     )
-    return named | {"count": row.count}
+    return named | {"count": row.count, "refunded": row.refunded, "net": row.net}
 
 
 def _own(text: str) -> Bill:
@@ -295,15 +368,31 @@ def _own(text: str) -> Bill:
 def _bill_page(one: Bill, **told: Any) -> str:
     with state().app.connect() as connection:
         shown = views.bills(connection, [one], viewer=None)[0]
+        backs = views.given_back(connection, [one]).get(one.id, [])
+        entry = refunds.settling(connection, one.id)
+        lines = _refundable(one, refunds.lines_of(connection, entry)) if entry else []
+    if any(back["whole"] for back in backs):
+        lines = []
     context = {"errors": {}, "values": {}, "problem": None} | told
     return render_template(
         "desk_bill.html",
         bill=shown,
         can_cancel=one.closed_at is None and one.paid_at is None,
-        history=views.bill_history(one),
+        backs=backs,
+        refundable=lines if any(line["remains"] for line in lines) else [],
+        history=views.bill_history(one, backs),
         order_id=new_order_id(),
         **context,
     )
+
+
+def _refundable(one: Bill, lines: list[refunds.Line]) -> list[dict[str, Any]]:
+    """Show the lines of a bill's payment with what remains of each: they are the bill's own that cost anything."""
+    named = [line.name for line in one.lines if line.amount > 0]
+    return [
+        {"line": line.line, "name": name, "amount": line.amount, "given": line.given, "remains": line.remains}
+        for line, name in zip(lines, named, strict=True)
+    ]
 
 
 def _phone_of(bill: Bill) -> str:

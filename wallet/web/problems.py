@@ -166,8 +166,12 @@ def of_http(fault: HTTPException) -> Response:
 
 
 def of_database(fault: Exception) -> Response:
-    """Answer a database that is away, full or too busy: 503, and the log knows the rest; anything else is a bug."""
-    states = ("08", "53", "57", "55P03", "25P03", "40001", "40P01")
+    """Answer a database that is away, full, ill or too busy: 503, and the log knows the rest; anything else is a bug.
+
+    08 connection · 53 disk, memory or connections used up · 57 stopped or took too long · 58 its disk fails · 55P03 a lock
+    not had in time · 25P03 a unit that stood still · 40 a race lost again and again.
+    """
+    states = ("08", "53", "57", "58", "55P03", "25P03", "40001", "40P01")
     state = getattr(getattr(fault, "orig", None), "sqlstate", None)
     lost = isinstance(fault, DBAPIError) and (fault.connection_invalidated or state is None)
     if isinstance(fault, PoolTimeout) or lost or (state or "").startswith(states):

@@ -1,21 +1,25 @@
 """What the pages show: domain things turned into the words of the templates. No template asks the database."""
 
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
 from flask_babel import gettext as _
 
-from wallet import accounts, canonical, lookup, text
+from wallet import accounts, canonical, clock, lookup, money, refunds, text
 from wallet.accounts import Movement
 from wallet.bills import agencies, find
 from wallet.bills.find import Bill
 from wallet.identity import holders
-from wallet.ids import HolderId
+from wallet.ids import BillId, HolderId
+from wallet.ledger.balances import TrialRow
 from wallet.web.problems import locale
 from wallet.web.state import now, state
+
+UNDOING: Final = ("refund", "reversal")
+"""The kinds of entries that give money back."""
 
 
 def bill(one: Bill, codes: dict[UUID, str], *, viewer: HolderId | None) -> dict[str, Any]:
@@ -75,9 +79,14 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
     owners = {row.counterparty: accounts.owner(connection, row.counterparty) for row in rows}
     names = holders.names(connection, {owner.holder for owner in owners.values() if owner and owner.holder})
     said = memos(connection, [(row.signer, row.order) for row in rows if row.kind == "transfer"])
+    undone = refunds.bills_of(connection, [row.entry for row in rows if row.kind in UNDOING])
+    given = {one.id: one for one in find.by_ids(connection, list(set(undone.values())), now=now())}
     shown = []
     for row in rows:
         paid, owner = settled.get(row.settles) if row.settles else None, owners[row.counterparty]
+        if row.entry in undone:
+            shown.append(_given_back(row, given[BillId(undone[row.entry])], codes, holder=holder))
+            continue
         if paid:
             procedure, agency = city.procedures.get(paid.procedure), city.agencies.get(codes[paid.agency])
             title = procedure.name if procedure else paid.procedure
@@ -101,6 +110,42 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
     return shown
 
 
+def _given_back(row: Movement, bill: Bill, codes: dict[UUID, str], *, holder: HolderId) -> dict[str, Any]:
+    """Show money that an agency gave back: who, of which bill, and the way to the payment that it was part of."""
+    city = state().city
+    procedure, agency = city.procedures.get(bill.procedure), city.agencies.get(codes[bill.agency])
+    return {
+        "at": row.effective_at,
+        "title": _kind(row.kind, received=row.amount > 0),
+        "city_wrote": False,
+        "counterparty": agency.name if agency else "",
+        "memo": procedure.name if procedure else bill.procedure,
+        "amount": row.amount,
+        "order_id": str(bill.order) if bill.order and bill.payer == holder else None,
+    }
+
+
+def given_back(connection: sa.Connection, bills: Sequence[Bill]) -> dict[UUID, list[dict[str, Any]]]:
+    """Show what was given back of each bill's payment, oldest first, with the reason: whoever sees the bill may read it."""
+    found = refunds.of_bills(connection, [one.id for one in bills if one.paid_at is not None])
+    orders = [(back.signer, back.order) for backs in found.values() for back in backs]
+    spelled = lookup.contents(connection, orders) if orders else {}
+    reasons = {order: str(canonical.loads(content).get("reason", "")) for order, content in spelled.items()}
+    return {
+        bill: [
+            {
+                "at": back.effective_at,
+                "day": clock.day_of(back.effective_at),
+                "amount": back.amount,
+                "whole": back.whole,
+                "reason": reasons.get((back.signer, back.order), ""),
+            }
+            for back in backs
+        ]
+        for bill, backs in found.items()
+    }
+
+
 def memos(connection: sa.Connection, orders: list[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], str]:
     """Return what payers wrote to payees, by signer and order id; nothing of what was shredded."""
     spelled = lookup.contents(connection, orders) if orders else {}
@@ -108,21 +153,47 @@ def memos(connection: sa.Connection, orders: list[tuple[UUID, UUID]]) -> dict[tu
     return {order: " ".join(unicodedata.normalize("NFC", memo).split()) for order, memo in told.items()}
 
 
+def trial_balance(rows: list[TrialRow]) -> dict[str, Any]:
+    """Show a trial balance with what each side comes to."""
+    english = locale() == "en"
+    return {
+        "rows": [
+            {
+                "code": row.code,
+                "name": row.name_en if english else row.name,
+                "normal": row.normal,
+                "debit": row.debit,
+                "credit": row.credit,
+            }
+            for row in rows
+        ],
+        "total_debit": sum(row.debit for row in rows),
+        "total_credit": sum(row.credit for row in rows),
+    }
+
+
 def _kind(kind: str, *, received: bool) -> str:
     if kind == "transfer":
         return str(_("Nhận tiền từ") if received else _("Chuyển tiền tới"))
     if kind == "topup":
         return str(_("Nạp tiền"))
+    if kind in UNDOING:
+        return str(_("Được hoàn tiền từ") if received else _("Hoàn tiền cho"))
+    if kind == "capture":
+        return str(_("Nhận tiền từ") if received else _("Trả tiền cho"))
     return kind
 
 
-def bill_history(one: Bill) -> list[dict[str, Any]]:
-    """Show what happened to a bill."""
+def bill_history(one: Bill, backs: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Show what happened to a bill, and what was given back of its payment."""
     steps = [{"at": one.issued_at, "text": _("Cơ quan lập khoản")}]
     if one.status == "waived":
         steps[0]["text"] = _("Cơ quan lập khoản, miễn phí")
     if one.paid_at is not None:
         steps.append({"at": one.paid_at, "text": _("Đã trả")})
+    for back in backs:
+        gave = _("Cơ quan hoàn %(sum)s", sum=money.grouped(back["amount"]))
+        steps.append({"at": back["at"], "text": f"{gave}: {back['reason']}" if back["reason"] else gave})
     if one.closed_at is not None:
         closed = _("Cơ quan huỷ khoản") if one.status == "cancelled" else _("Cơ quan thay bằng khoản khác")
         steps.append({"at": one.closed_at, "text": f"{closed}: {one.close_reason}" if one.close_reason else closed})

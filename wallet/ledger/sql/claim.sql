@@ -3,19 +3,18 @@
 -- the application may EXECUTE what guards.sql grants and read, nothing more.
 -- This file: orders taken, refused or merely told of; accounts opened.
 
--- claim: take an order, or find what already came of it. --------------------------------------------------------------
+-- take, claim: take an order, or find what already came of it. --------------------------------------------------------------
 -- Inserts the order (waiting for a twin in flight), holds its key alive until commit, and reads the outcome of an earlier
 -- claim in a statement of its own, so with a snapshot taken after the wait.
 --   state  'new'       claimed now; the caller posts or refuses, in this transaction
 --          'known'     carried out or refused before: status and body are what was answered
 --          'differs'   this signer used this order id for other bytes
 --          'key_dead'  the key is unknown, not the signer's or, for a new order, not active
-CREATE OR REPLACE FUNCTION ledger.claim(
+CREATE OR REPLACE FUNCTION ledger.take(
     p_authority uuid, p_kind text, p_signer uuid, p_order_id uuid, p_order_kind text, p_key_id text,
     p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea, p_under uuid,
     OUT state text, OUT roles text[], OUT status smallint, OUT body bytea)
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     claimed boolean;
     alive boolean;
@@ -46,6 +45,15 @@ BEGIN
         WHERE a.signer = p_signer AND a.order_id = p_order_id;
     END IF;
 END $$;
+
+CREATE OR REPLACE FUNCTION ledger.claim(
+    p_authority uuid, p_kind text, p_signer uuid, p_order_id uuid, p_order_kind text, p_key_id text,
+    p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea, p_under uuid,
+    OUT state text, OUT roles text[], OUT status smallint, OUT body bytea)
+LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+    SELECT t.state, t.roles, t.status, t.body
+    FROM ledger.take(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base, p_signature, p_under) AS t
+$$;
 
 -- refuse: store a refusal as the outcome of a claimed order; it has written nothing else. ----------------------------
 CREATE OR REPLACE FUNCTION ledger.refuse(p_authority uuid, p_status smallint, p_code text, p_body bytea) RETURNS void

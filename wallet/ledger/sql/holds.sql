@@ -6,7 +6,7 @@
 -- change of each account's held amount.
 -- Refuses: hold_resolved, hold_lapsed, hold_exceeded, payee_frozen, payee_closed.
 CREATE OR REPLACE FUNCTION ledger.judge_holds(p_authority uuid, p_plan jsonb, OUT accounts uuid[], OUT nets bigint[])
-LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     v_order record;
     one record;
@@ -69,7 +69,7 @@ END $$;
 -- its payee and nowhere else.
 CREATE OR REPLACE FUNCTION ledger.resolved_by(p_plan jsonb)
 RETURNS TABLE (hold uuid, kind text, entry uuid, captured bigint, before bigint, final boolean, fits boolean)
-LANGUAGE sql STABLE SET search_path = ledger, pg_temp AS $$
+LANGUAGE sql STABLE AS $$
     SELECT c.hold, 'capture', c.entry, t.captured, b.before, c.final OR t.captured = h.amount - b.before, t.fits
     FROM jsonb_to_recordset(p_plan -> 'captures') AS c (hold uuid, entry uuid, final boolean)
     LEFT JOIN ledger.hold h ON h.id = c.hold
@@ -84,7 +84,7 @@ $$;
 
 -- write_holds: write the holds that a plan places and the resolutions that it makes, already judged and under their locks.
 CREATE OR REPLACE FUNCTION ledger.write_holds(p_authority uuid, p_plan jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
     WITH placed AS (
         INSERT INTO ledger.hold (id, authority, account, payee, amount, lapses_at)

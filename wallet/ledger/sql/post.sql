@@ -6,7 +6,7 @@
 -- hold_open: share the locks of the days on which a plan takes effect, then look that none of them is in a closed period.
 -- (An assignment is computed without a query of its own, so on the hot path it stands where a PERFORM might.)
 CREATE OR REPLACE FUNCTION ledger.hold_open(p_first timestamptz, p_last timestamptz) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     v_locked text;
 BEGIN
@@ -21,7 +21,7 @@ BEGIN
     END IF;
 END $$;
 
--- post: carry out the plan of a claimed order: count limits, post, resolve holds, tell the events, store the answer. ---
+-- carry_out, post: carry out the plan of a claimed order: count limits, post, resolve holds, tell the events, store the answer. ---
 -- p_plan  {"entries":   [{"id", "kind", "effective_at", "settles", "reverses", "refunds"}],
 --          "postings":  [{"entry", "line", "debit", "credit", "amount", "of_line"}],
 --          "events":    [{"id", "type", "subject", "entry", "head", "tail"}],   head || our instant || tail are its bytes
@@ -34,9 +34,8 @@ END $$;
 -- balance; every other effect is one inserted delta, so a treasury that everyone pays is no hot row and opposed transfers
 -- cannot deadlock. Locks are taken in one order: undone entry, hold, limit counters, accounts by id.
 -- Refuses: limit_exceeded, not_open, too_large, insufficient, period_closed, and what the parts below refuse.
-CREATE OR REPLACE FUNCTION ledger.post(p_authority uuid, p_plan jsonb, p_status smallint, p_body bytea) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+CREATE OR REPLACE FUNCTION ledger.carry_out(p_authority uuid, p_plan jsonb, p_status smallint, p_body bytea) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE
     v_kind text;
     v_order_kind text;
@@ -184,9 +183,36 @@ BEGIN
             ARRAY(SELECT (e ->> 'id')::uuid FROM jsonb_array_elements(p_plan -> 'entries') AS e), p_plan -> 'limits');
 END $$;
 
--- post_order: claim an order and carry out its plan, in one call that is a transaction of its own. --------------------
+CREATE OR REPLACE FUNCTION ledger.post(p_authority uuid, p_plan jsonb, p_status smallint, p_body bytea) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+    SELECT ledger.carry_out(p_authority, p_plan, p_status, p_body)
+$$;
+
+-- carry_order, post_order: claim an order and carry out its plan, in one call that is a transaction of its own. --------------------
 -- For an order whose plan needs no lock to be decided. An order that was claimed before is answered as `claim` finds it.
 -- Refuses, besides what `post` does: key_dead, not_admitted.
+CREATE OR REPLACE FUNCTION ledger.carry_order(
+    p_authority uuid, p_kind text, p_signer uuid, p_order_id uuid, p_order_kind text, p_key_id text,
+    p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea, p_under uuid,
+    p_admits text[], p_plan jsonb, p_status smallint, p_body bytea,
+    OUT state text, OUT status smallint, OUT body bytea)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_roles text[];
+    v_done text;
+BEGIN
+    SELECT t.state, t.roles, t.status, t.body INTO state, v_roles, status, body
+    FROM ledger.take(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id,
+                     p_salt, p_bytes, p_base, p_signature, p_under) AS t;
+    IF state = 'key_dead' THEN
+        PERFORM ledger.refused('key_dead', '{}');
+    ELSIF p_kind <> 'rule_run' AND NOT v_roles && p_admits THEN
+        PERFORM ledger.refused('not_admitted', '{}');
+    ELSIF state = 'new' THEN
+        v_done := ledger.carry_out(p_authority, p_plan, p_status, p_body);
+    END IF;
+END $$;
+
 CREATE OR REPLACE FUNCTION ledger.post_order(
     p_authority uuid, p_kind text, p_signer uuid, p_order_id uuid, p_order_kind text, p_key_id text,
     p_salt bytea, p_bytes bytea, p_base bytea, p_signature bytea, p_under uuid,
@@ -194,33 +220,24 @@ CREATE OR REPLACE FUNCTION ledger.post_order(
     OUT state text, OUT status smallint, OUT body bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
-DECLARE
-    v_roles text[];
-    v_done text;
 BEGIN
-    SELECT c.state, c.roles, c.status, c.body INTO state, v_roles, status, body
-    FROM ledger.claim(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id,
-                      p_salt, p_bytes, p_base, p_signature, p_under) AS c;
-    IF state = 'key_dead' THEN
-        PERFORM ledger.refused('key_dead', '{}');
-    ELSIF p_kind <> 'rule_run' AND NOT v_roles && p_admits THEN
-        PERFORM ledger.refused('not_admitted', '{}');
-    ELSIF state = 'new' THEN
-        v_done := ledger.post(p_authority, p_plan, p_status, p_body);
-    END IF;
+    SELECT o.state, o.status, o.body INTO state, status, body
+    FROM ledger.carry_order(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base,
+                            p_signature, p_under, p_admits, p_plan, p_status, p_body) AS o;
 END $$;
 
--- refuse_shut: refuse for an account that is frozen or closed.
+-- refuse_shut: refuse for an account that was seen frozen or closed. One that is open by now was frozen when it was seen.
 CREATE OR REPLACE FUNCTION ledger.refuse_shut(p_account uuid, p_side text) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM ledger.refused(p_side || '_' || a.status, jsonb_build_object('account', a.id)) FROM ledger.account a WHERE a.id = p_account;
+    PERFORM ledger.refused(p_side || '_' || CASE a.status WHEN 'open' THEN 'frozen' ELSE a.status END, jsonb_build_object('account', a.id))
+    FROM ledger.account a WHERE a.id = p_account;
 END $$;
 
 -- draw: lock the balances that decrease, fold their deltas into them, and take what leaves, if it is there.
 -- Three statements, on purpose: whoever sums deltas in the statement that locks sees those of before the wait.
 CREATE OR REPLACE FUNCTION ledger.draw(p_accounts uuid[], p_nets bigint[], p_helds bigint[]) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     folded uuid[];
     folded_sums bigint[];
@@ -260,7 +277,7 @@ END $$;
 
 -- count_limits: count amounts in the holder's buckets, each under its row's lock, and refuse what would exceed a cap.
 CREATE OR REPLACE FUNCTION ledger.count_limits(p_holder uuid, p_limits jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     over record;
 BEGIN
@@ -283,7 +300,7 @@ END $$;
 -- give_back: uncount an amount in each bucket where it was counted, in the period in which it was counted. The counters are
 -- locked in the order in which count_limits does; an UPDATE by itself takes them as they come.
 CREATE OR REPLACE FUNCTION ledger.give_back(p_holder uuid, p_counted jsonb, p_amount bigint) RETURNS void
-LANGUAGE sql SET search_path = ledger, pg_temp AS $$
+LANGUAGE sql AS $$
     SELECT 1 FROM ledger.usage u JOIN jsonb_to_recordset(p_counted) AS c (bucket text, starts date)
                                    ON u.bucket = c.bucket AND u.starts = c.starts
     WHERE p_amount > 0 AND u.holder = p_holder ORDER BY u.bucket, u.starts FOR NO KEY UPDATE OF u;
@@ -295,7 +312,7 @@ $$;
 -- judge_undoing: may these entries be reversed, or these parts of them given back? Each line at most whole, under the
 -- original's lock; a reversal undoes all of an entry of which nothing was given back yet; what undoes is not undone.
 CREATE OR REPLACE FUNCTION ledger.judge_undoing(p_plan jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     wrong record;
 BEGIN
@@ -349,7 +366,7 @@ END $$;
 -- good, so closing waits for every posting that may still have seen it open, and lets none begin meanwhile.
 -- A holder moves their own accounts only, and does not thaw what somebody else froze: the verb has read so without a lock.
 CREATE OR REPLACE FUNCTION ledger.move_accounts(p_authority uuid, p_moves jsonb) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     v_by record;
     move record;
