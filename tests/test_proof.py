@@ -4,6 +4,7 @@ Each test tampers as the superuser, in a transaction in which no trigger stands 
 """
 
 import functools
+import json
 import re
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from wallet.identity import proof as identity
 from wallet.identity.roles import Role
 from wallet.ids import AccountId, EntryId, HolderId, OrderId
 from wallet.ledger import Entry, Plan, Posting, chart, proof, questions
+from wallet.ledger.proof import Base
 from wallet.money import Dong
 from wallet.run.postgres import Cluster
 
@@ -230,8 +232,8 @@ class Tampering:
             done = self.connection.exec_driver_sql(statement, {**self.names, **more})
             assert done.rowcount != 0, f"it changed nothing: {statement}"
 
-    def codes(self) -> set[str]:
-        return {difference.code for difference in prove.books(self.connection)}
+    def codes(self, *, since: Base | None = None) -> set[str]:
+        return {difference.code for difference in prove.books(self.connection, since=since)}
 
 
 @pytest.fixture
@@ -445,6 +447,14 @@ DEEDS: dict[str, DEED] = {
     "a refusal is made something done": (
         ("UPDATE ledger.outcome SET code = NULL WHERE authority = %(refused)s",),
         {"authority_untold", "transfer_not_as_signed"},
+    ),
+    "an outcome is left without its order": (
+        ("UPDATE ledger.outcome SET authority = %(nobody)s WHERE authority = %(refused)s",),
+        {"authority_without_outcome", "outcome_orphan"},
+    ),
+    "an order's words are left without their order": (
+        ("UPDATE person.order_content SET authority = %(nobody)s WHERE authority = %(refused)s",),
+        {"content_orphan"},
     ),
     "an authority nobody gave": (
         (NEW_AUTHORITY,),
@@ -776,7 +786,11 @@ DEEDS: dict[str, DEED] = {
     ),
     "an event tells of another entry": (
         ("UPDATE ledger.event SET entry = %(nobody)s WHERE entry = %(entry)s",),
-        {"entry_untold", "event_entry_differs"},
+        {"entry_untold", "event_entry_differs", "event_orphan"},
+    ),
+    "an event tells of an order that is none": (
+        ("UPDATE ledger.event SET authority = %(nobody)s WHERE entry = %(entry)s",),
+        {"authority_untold", "event_order_differs", "event_orphan"},
     ),
     "an event's amount is changed": (
         (SET_EVENT.format(f'replace({TEXT}, \'"amount":"7"\', \'"amount":"8"\')'),),
@@ -987,17 +1001,36 @@ DEEDS: dict[str, DEED] = {
 }
 
 
+OF_EVERY_POSTING = questions.WHOLE - {"balance_differs"}
+"""What only a full proof asks; balances an incremental one asks in its own way."""
+
+SINCE_PROVEN: dict[str, set[str]] = {
+    # What says that it came before the base was proven is not among the rows that came since.
+    "a back-dated, balanced entry is slipped in (row 118)": {"balance_differs", "transfer_not_as_signed"},
+    "an event's instant is changed": set(),
+    # What it would go on from is not what was proven: it says so and asks the ledger nothing more.
+    "a snapshot is changed": {"proven_base_differs"},
+    "a snapshot's other figure is changed": {"proven_base_differs"},
+    "a snapshot is slipped in for an account that did not move": {"proven_base_differs"},
+}
+"""What an incremental proof names otherwise than a full one."""
+
+
 @pytest.mark.parametrize("deed", DEEDS)
 def test_tampering_is_named(tamper: Tampering, deed: str) -> None:
-    """Rows 116 to 118 and their kin: named by exactly these codes, so that an auditor knows where to look."""
+    """Rows 116 to 118 and their kin: named by exactly these codes, so that an auditor knows where to look; and by an
+    incremental proof, which goes on from the last closed day.
+    """
     statements, expected = DEEDS[deed]
+    proven = proof.base(tamper.connection)
     tamper.run(*(statement.replace("{{}}", "{}") for statement in statements))
     assert tamper.codes() == expected
+    assert tamper.codes(since=proven) == SINCE_PROVEN.get(deed, expected - OF_EVERY_POSTING)
 
 
 def test_every_code_of_the_proof_is_provoked_by_a_deed() -> None:
     """A question that no tampering answers might as well not be asked."""
-    provoked = set().union(*(codes for _, codes in DEEDS.values()))
+    provoked = set().union(*(codes for _, codes in DEEDS.values()), *SINCE_PROVEN.values())
     source = Path(proof.__file__).read_text(encoding="utf-8")
     spoken = set(re.findall(r'Difference\("(\w+)"', source))
     asked = {*questions.QUESTIONS, *identity.QUESTIONS, *bills.QUESTIONS, *transfers.QUESTIONS}
@@ -1005,11 +1038,59 @@ def test_every_code_of_the_proof_is_provoked_by_a_deed() -> None:
     assert provoked == asked | spoken
 
 
-def prove_in_a_shell(database: TestDatabase) -> "subprocess.CompletedProcess[str]":
+# -- the incremental proof ------------------------------------------------------------------------------------------
+
+
+def test_clean_books_prove_from_each_closed_day(tamper: Tampering) -> None:
+    ends = tamper.connection.exec_driver_sql("SELECT ends FROM ledger.period ORDER BY ends").scalars().all()
+    assert len(ends) == 2
+    for end in ends:
+        proven = proof.base(tamper.connection, ends=end)
+        assert proven is not None
+        assert proven.ends == end
+        assert tamper.codes(since=proven) == set()
+    assert proof.base(tamper.connection) == proof.base(tamper.connection, ends=ends[-1])
+
+
+def test_what_came_long_before_the_base_is_no_difference(tamper: Tampering) -> None:
+    """Everything in these books was proven, and its day closed, hours after it had happened."""
+    tamper.run(
+        "UPDATE ledger.entry SET posted_at = posted_at - interval '3 hours'",
+        "UPDATE ledger.posting SET posted_at = posted_at - interval '3 hours'",
+        "UPDATE ledger.resolution SET at = at - interval '3 hours' WHERE kind <> 'lapse'",
+        "UPDATE ledger.authority SET at = at - interval '3 hours'",
+        "UPDATE ledger.account_move SET at = at - interval '3 hours'",
+    )
+    assert tamper.codes() == set()
+    assert tamper.codes(since=proof.base(tamper.connection)) == set()
+
+
+def test_a_month_closed_after_its_last_day_leaves_what_that_day_proved(tamper: Tampering) -> None:
+    """The month has the day's own snapshot, so that whoever proved the day goes on from it."""
+    proven = proof.base(tamper.connection)
+    tamper.run(
+        "ALTER TABLE ledger.period DROP CONSTRAINT period_shape_check",
+        "INSERT INTO ledger.period SELECT %(new)s, 'month', starts, ends, mark, seq_at_close + 1, now() + interval '1 hour',"
+        " digest, authority FROM ledger.period WHERE id = %(period)s",
+    )
+    assert tamper.codes(since=proven) == {"period_untold"}
+
+
+@pytest.mark.parametrize("code", questions.SINCE)
+def test_a_question_about_new_rows_goes_over_the_table_that_it_is_said_to(code: str) -> None:
+    table, _ = questions.SINCE[code]
+    assert f"FROM {table}" in questions.QUESTIONS[code]
+
+
+def prove_in_a_shell(database: TestDatabase, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "wallet.prove"],
+        [sys.executable, "-m", "wallet.prove", *arguments],
         cwd=ROOT,
-        env={"AUDIT_DATABASE_URL": database.config.audit_database_url, "PATH": "/usr/bin:/bin"},
+        env={
+            "AUDIT_DATABASE_URL": database.config.audit_database_url,
+            "PATH": "/usr/bin:/bin",
+            "VAR_DIR": str(database.config.var_dir),
+        },
         capture_output=True,
         text=True,
         timeout=60,
@@ -1033,6 +1114,34 @@ def test_make_prove_says_which_difference_and_exits_with_1(fresh_database: TestD
     assert f"balance_differs\t{hoa.account}\tstored 101, postings come to 100" in spoilt.stdout
     assert "trial_balance_differs\t" in spoilt.stdout
     assert "NOT PROVED: 2 differences" in spoilt.stderr
+
+
+def test_an_incremental_proof_goes_on_from_what_the_last_clean_one_left(fresh_database: TestDatabase) -> None:
+    file = fresh_database.config.var_dir / "proven.json"
+    with City(fresh_database) as city:
+        hoa = city.citizen(available=100)
+        assert "Proved from the first posting" in prove_in_a_shell(fresh_database, "--incremental").stdout
+        assert not file.exists(), "no day is closed yet, so there is nothing to go on from"
+        days_closed(city, hoa)
+    with fresh_database.superuser() as owner:
+        ends = owner.execute("SELECT max(ends) FROM ledger.period").fetchone()
+    assert ends is not None
+    assert prove_in_a_shell(fresh_database, "--incremental").returncode == 0
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    assert kept["ends"] == ends[0].isoformat()
+    again = prove_in_a_shell(fresh_database, "--incremental")
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith(f"Proved from what was proven by {ends[0]:%d/%m/%Y} in ")
+    with fresh_database.superuser() as owner:
+        owner.execute("ALTER TABLE ledger.snapshot DISABLE TRIGGER append_only")
+        owner.execute("UPDATE ledger.snapshot SET sequenced = sequenced + 1 WHERE account = %s", [hoa.account])
+    spoilt = prove_in_a_shell(fresh_database, "--incremental")
+    assert spoilt.returncode == 1
+    assert spoilt.stdout.startswith(f"proven_base_differs\t{ends[0].isoformat()}\t")
+    assert json.loads(file.read_text(encoding="utf-8")) == kept, "what was not proved is not remembered"
+    file.unlink()
+    whole = prove_in_a_shell(fresh_database, "--incremental")
+    assert f"snapshot_differs\t{hoa.account}\t" in whole.stdout
 
 
 def test_the_proof_reads_one_snapshot_while_the_city_works(story: Story) -> None:

@@ -297,7 +297,6 @@ SINCE: Final[dict[str, tuple[str, str]]] = {
     "event_entry_differs": ("ledger.event v", "at"),
     "event_order_differs": ("ledger.event v", "at"),
     "resolution_unlawful": ("ledger.resolution r", "at"),
-    "capture_differs": ("ledger.resolution r", "at"),
     "undoing_unlinked": ("ledger.entry e", "posted_at"),
     "undoing_not_mirrored": ("ledger.entry e", "posted_at"),
     "account_move_untold": ("ledger.account_move m", "at"),
@@ -328,11 +327,12 @@ WHOLE: Final = frozenset({"balance_differs", "snapshot_differs", "period_trial_d
 """Asked by a full proof only: they go over every posting there ever was. An incremental one compares the digest instead."""
 
 PROVEN: Final = """
-    SELECT p.ends, max(p.mark) AS mark, max(p.closed_at) AS closed_at,
+    SELECT p.ends, min(p.mark) AS mark, min(p.closed_at) AS closed_at,
            (SELECT encode(sha256(convert_to(coalesce(string_agg(x.account || ':' || x.effective || ':' || x.sequenced, ','
                                                                 ORDER BY x.account), ''), 'UTF8')), 'hex')
             FROM (SELECT DISTINCT ON (s.account) s.account, s.effective, s.sequenced FROM ledger.snapshot s
                   WHERE s.ends <= p.ends ORDER BY s.account, s.ends DESC) AS x) AS digest
     FROM ledger.period p WHERE %(ends)s::date IS NULL OR p.ends = %(ends)s::date
     GROUP BY p.ends ORDER BY p.ends DESC LIMIT 1"""
-"""Where a proof can be gone on from: a closed period, its mark, and a digest of every account's snapshot by then."""
+"""Where a proof can be gone on from: a closed period, its mark, and a digest of every account's snapshot by then. Of a day and
+the month that ends with it the day, which was closed first: closing the month later changes nothing that was proven."""
