@@ -201,6 +201,15 @@ def test_whoever_has_spent_the_money_cannot_give_it_back(town: City) -> None:
         refused(reverse(binh, entry), 402, "insufficient_funds")
 
 
+def test_what_came_from_the_bank_is_not_given_back_to_it(town: City) -> None:
+    """A top-up has no payer to whom its holder could return it: refused, not an error."""
+    hoa = town.citizen()
+    entry = str(town.top_up(hoa, 400))
+    with nothing_moved(town, outcomes=2):
+        refused(reverse(hoa, entry), 409, "entry_not_reversible")
+        refused(give_back(hoa, entry, line1=1), 409, "entry_not_reversible")
+
+
 # -- who ----------------------------------------------------------------------------------------------------
 
 

@@ -81,6 +81,7 @@ class Line:
     credit: AccountId
     amount: Dong
     given: int
+    payer: HolderId | None
     payee: HolderId | None
 
     @property
@@ -153,10 +154,10 @@ def links(connection: sa.Connection, entry: EntryId) -> list[Link]:
 
 
 _LINES = """
-    SELECT p.line, p.debit, p.credit, p.amount, c.holder AS payee,
+    SELECT p.line, p.debit, p.credit, p.amount, d.holder AS payer, c.holder AS payee,
            (SELECT coalesce(sum(g.amount), 0) FROM ledger.entry r
             JOIN ledger.posting g ON g.entry = r.id AND g.of_line = p.line WHERE r.refunds = p.entry)::bigint AS given
-    FROM ledger.posting p JOIN ledger.account c ON c.id = p.credit
+    FROM ledger.posting p JOIN ledger.account d ON d.id = p.debit JOIN ledger.account c ON c.id = p.credit
     WHERE p.entry = %s ORDER BY p.line
 """
 
@@ -226,7 +227,7 @@ def _owned(connection: sa.Connection, entry: EntryId, claim: Claim) -> list[Line
     if not lines or any(line.payee not in acting for line in lines):
         raise EntryNotFound(param="entry")
     how = {link.how for link in links(connection, entry)}
-    if how & {"reverses", "refunds"}:
+    if how & {"reverses", "refunds"} or any(line.payer is None for line in lines):
         raise NotReversible(param="entry", entry=str(entry))
     if "reversed_by" in how:
         raise Reversed(param="entry", entry=str(entry))

@@ -112,7 +112,7 @@ class Refunded(Refusal):
 
 
 class NotReversible(Refusal):
-    """The entry itself undoes another one; what undoes is not undone."""
+    """The entry itself undoes another one, and what undoes is not undone; or it brought money in from outside."""
 
     code = "entry_not_reversible"
     status = 409
