@@ -14,7 +14,7 @@ from wallet.identity import holders
 from wallet.identity.roles import Role
 from wallet.ids import OrderId
 from wallet.ledger import balances
-from wallet.ledger.tables import event
+from wallet.ledger.tables import chart, event
 from wallet.refusal import Refusal
 from wallet.web import fields, views
 from wallet.web.accounts import cursor, spell_cursor
@@ -197,7 +197,8 @@ def _periods(*, closable: list[dict[str, Any]]) -> str:
         raise Unparseable(param="truoc") from None
     with state().audit.connect() as connection:
         found = periods.sealed(connection, days_max=PERIOD_DAYS + 1, before=before)
-        names = {row.code: row.name_en if locale() == "en" else row.name for row in balances.trial_balance(connection)}
+        lines = connection.execute(sa.select(chart.c.code, chart.c.name, chart.c.name_en)).all()
+    names = {row.code: row.name_en if locale() == "en" else row.name for row in lines}
     days: list[date] = sorted({one.ends for one in found}, reverse=True)
     following = days[PERIOD_DAYS - 1] if len(days) > PERIOD_DAYS else None
     shown = [one for one in found if following is None or one.ends >= following]
