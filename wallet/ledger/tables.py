@@ -1,4 +1,4 @@
-"""The ledger's tables, as SQLAlchemy sees them; their rules stand in the migrations and in `functions.sql`.
+"""The ledger's tables, as SQLAlchemy sees them; their rules stand in the migrations and in `sql/`.
 
 Why no foreign key runs from a posting or a delta to its account: the check would take a share lock on the account's
 row, and a treasury that everyone pays would become one hot row. `post` joins the account before it writes, and `prove`
