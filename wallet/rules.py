@@ -6,7 +6,7 @@ Source  Each row names its own.
 import tomllib
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -80,6 +80,7 @@ def uses() -> dict[str, str]:
     return dict(tomllib.loads(FILE.read_text(encoding="utf-8"))["uses"])
 
 
+@lru_cache(maxsize=64)
 def limits_on(day: date) -> tuple[LimitRule, ...]:
     """Return the limits that hold on a day: of each code the newest row that had begun."""
     newest: dict[str, LimitRule] = {}
