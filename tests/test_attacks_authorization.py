@@ -304,20 +304,20 @@ class Function:
     name: str
     call: str
     definer: bool
-    path: str
+    settings: list[str]
 
 
 @pytest.fixture(scope="module")
 def functions(database: TestDatabase) -> list[Function]:
     question = (
-        "SELECT format('%s.%s', n.nspname, p.proname), p.prosecdef, coalesce(array_to_string(p.proconfig, ';'), ''),"
+        "SELECT format('%s.%s', n.nspname, p.proname), p.prosecdef, coalesce(p.proconfig, '{}'),"
         " format('%s.%s(%s)', n.nspname, p.proname, (SELECT string_agg(format('NULL::%s', t::regtype), ', ' ORDER BY i)"
         " FROM unnest(p.proargtypes) WITH ORDINALITY AS x (t, i)))"
         " FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname IN " + SCHEMAS
     )
     with database.superuser() as owner:
         rows = owner.execute(question).fetchall()
-    return [Function(name=name, definer=definer, path=path, call=call) for name, definer, path, call in rows]
+    return [Function(name=name, definer=definer, settings=own, call=call) for name, definer, own, call in rows]
 
 
 @pytest.mark.parametrize(("role", "may"), [("app", MAY_CALL), ("audit", MAY_ASK)])
@@ -357,9 +357,9 @@ def test_what_runs_with_the_owners_rights_finds_only_what_is_its_own(functions: 
     """Row 86: a search_path that ends in pg_temp, so that no table of the caller's stands in for one of ours."""
     lending = [one for one in functions if one.definer]
     assert len(lending) >= 15
-    assert {one.path for one in lending} == {
-        f"search_path={schema}, pg_temp" for schema in ("bills", "identity", "ledger")
-    }
+    paths = {f"search_path={schema}, pg_temp" for schema in ("bills", "identity", "ledger")}
+    for one in lending:
+        assert len(paths & set(one.settings)) == 1, one.name
 
 
 @pytest.mark.parametrize(

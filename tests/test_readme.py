@@ -17,12 +17,13 @@ import pytest
 
 from tests import databases
 from tests.conftest import ROOT, LiveServer, serve
+from tests.make import City
 from wallet import city, demo, signing, transfers, words
 from wallet.bills import proof as bills_proof
 from wallet.config import Config
 from wallet.crypto import PublicKey
 from wallet.demo import fixed, people
-from wallet.ledger import questions
+from wallet.ledger import questions as ledger_questions
 from wallet.run import welcome
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -257,9 +258,34 @@ def test_every_step_from_door_to_row_names_a_function_that_is_there() -> None:
         assert begins in source, f"{file} has no {name}"
 
 
+def test_a_transfer_leaves_rows_in_the_tables_that_are_shown_and_in_no_other(city: City) -> None:
+    def tables() -> dict[str, str]:
+        with city.database.superuser() as owner:
+            names = owner.execute(
+                "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace IN"
+                " (SELECT oid FROM pg_namespace WHERE nspname IN ('bills', 'identity', 'ledger', 'person'))"
+            ).fetchall()
+            return {
+                name: str(
+                    owner.execute(f"SELECT md5(string_agg(t::text, ',' ORDER BY t::text)) FROM {name} t").fetchone()
+                )
+                for (name,) in names
+            }
+
+    hoa, binh = citizens = city.citizen(available=5_000), city.citizen("Trần Văn Bình")
+    before = tables()
+    given = {"payer": hoa.account, "payee": binh.account, "amount": "4000", "memo": "cảm ơn"}
+    assert hoa.act("/v1/transfers", "transfer", **given).status == 201
+    after = tables()
+    assert {one.strip("`") for one, _ in rows("| It leaves in |")} == {
+        name for name in after if after[name] != before[name]
+    }
+    assert [city.available(one) for one in citizens] == [1_000, 4_000]
+
+
 def test_every_difference_shown_is_a_code_of_the_proof() -> None:
     shown = {line.split("\t")[0] for line in block("text", "NOT PROVED").splitlines()[:-1]}
-    assert shown <= {*questions.QUESTIONS, *bills_proof.QUESTIONS, *transfers.QUESTIONS}
+    assert shown <= {*ledger_questions.QUESTIONS, *bills_proof.QUESTIONS, *transfers.QUESTIONS}
 
 
 def test_the_picture_is_there_and_light() -> None:
