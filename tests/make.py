@@ -20,7 +20,7 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from flask import Flask
 
-from wallet import canonical, clock, crypto, db, ids, ledger, orders, periods, signing
+from wallet import canonical, clock, crypto, db, ids, orders, periods, signing
 from wallet import city as cities
 from wallet import prove as proving
 from wallet.bills import agencies, find, issue
@@ -34,6 +34,7 @@ from wallet.identity.roles import Role
 from wallet.ids import AccountId, BillId, EntryId, HolderId, OrderId
 from wallet.ledger import Claim, Entry, Evidence, Plan, Posting, chart
 from wallet.money import Dong
+from wallet.orders import Outcome
 from wallet.refusal import Refusal
 from wallet.web import app as web
 
@@ -308,30 +309,13 @@ class City:
         decide: Callable[[sa.Connection, Claim], Plan],
         *,
         kind: Any = "officer_order",
-    ) -> ledger.Plan | None:
+    ) -> None:
         order_id = OrderId(uuid4())
         content = canonical.dumps({"id": str(order_id), "kind": order_kind, "signer": str(signer)})
         evidence = Evidence(kind=kind, signer=signer, order_id=order_id, order_kind=order_kind, content=content)
-        refused: list[Any] = []
-
-        def told(refusal: Any) -> bytes:
-            refused.append(refusal)
-            return b"{}"
-
-        outcome = orders.carry_out(
-            self.engine,
-            evidence,
-            admits=frozenset(str(role) for role in Role),
-            decide=decide,
-            spell=lambda _: b"{}",
-            spell_refusal=told,
-            status=201,
-            now=clock.now(),
-        )
-        if refused:
-            raise refused[0]
-        assert outcome.status == 201
-        return None
+        _, _, refusal = self.carry_out(evidence, decide, at_once=False)
+        if refusal is not None:
+            raise refusal
 
     def signed(
         self,
@@ -341,11 +325,13 @@ class City:
         *,
         at_once: bool = True,
         said: Mapping[str, Json] | None = None,
+        evidence: Evidence | None = None,
     ) -> Any:
         """Carry out a signed order past the doors: for verbs that have none, and for a clock or a plan of the test's own.
 
         Args:
             said: the order's own members; no door compares them with what the plan does, but the proof of the books does.
+            evidence: of an order that was made before, to order it again.
 
         Returns:
             The plan's answer.
@@ -353,7 +339,18 @@ class City:
         Raises:
             Refusal: what was refused, and stored as the order's outcome.
         """
-        evidence, made, refused = self.evidence(signer, order_kind, **(said or {})), [], []
+        evidence = evidence or self.evidence(signer, order_kind, **(said or {}))
+        _, plan, refusal = self.carry_out(evidence, decide, at_once=at_once)
+        if refusal is not None:
+            raise refusal
+        return plan.answer if plan else None
+
+    def carry_out(
+        self, evidence: Evidence, decide: Callable[[sa.Connection, Claim], Plan], *, at_once: bool
+    ) -> tuple[Outcome, Plan | None, Refusal | None]:
+        """Carry out an order as any role may; returns its outcome, and what was decided or refused on the way to it."""
+        made: list[Plan] = []
+        refused: list[Refusal] = []
 
         def deciding(unit: sa.Connection, claim: Claim) -> Plan:
             made.append(decide(unit, claim))
@@ -361,9 +358,9 @@ class City:
 
         def told(refusal: Refusal) -> bytes:
             refused.append(refusal)
-            return b"{}"
+            return canonical.dumps({"code": refusal.code})
 
-        orders.carry_out(
+        outcome = orders.carry_out(
             self.engine,
             evidence,
             admits=frozenset(str(role) for role in Role),
@@ -374,9 +371,7 @@ class City:
             now=clock.now(),
             at_once=at_once,
         )
-        if refused:
-            raise refused[0]
-        return made[-1].answer
+        return outcome, made[-1] if made else None, refused[-1] if refused else None
 
     def evidence(self, signer: Signer, order_kind: str, **own: Json) -> Evidence:
         """An order's bytes and a signature that covers them, as a gate hands them in."""
