@@ -4,6 +4,7 @@ How     Each part is called by itself, as the superuser, in a transaction of its
         processor time (`log_executor_stats`) is read: the median of many calls. Waiting for the disk is not in it.
 """
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -92,8 +93,8 @@ def measure(admin: psycopg.Connection[Any], connection: sa.Connection, people: l
     def part(statement: str, *given: Any) -> Callable[[], Callable[[], object]]:
         return lambda: lambda: admin.execute(statement, given, prepare=True)
 
-    _, claim, plan = taken()
-    limits = verbs.json.dumps(verbs._spelled_limits(plan.limits))
+    _, _, plan = taken()
+    limits = json.dumps(verbs._spelled_limits(plan.limits))
     account = payer.account
     return {
         "a whole transfer (carry_order)": median(whole),
