@@ -223,7 +223,9 @@ def bills_of(connection: sa.Connection, entries: Sequence[UUID]) -> dict[UUID, U
 def _owned(connection: sa.Connection, entry: EntryId, claim: Claim) -> list[Line]:
     """Return the lines of an entry that can still be undone and that paid whom the signer acts for."""
     lines = lines_of(connection, entry)
-    acting: set[UUID | None] = {claim.signer, roles.agency_of(connection, claim.signer) or claim.signer}
+    acting: set[UUID | None] = {claim.signer}
+    if claim.key_id is None:  # an officer acts for their office at the desk, not with a key of their own
+        acting.add(roles.agency_of(connection, claim.signer) or claim.signer)
     if not lines or any(line.payee not in acting for line in lines):
         raise EntryNotFound(param="entry")
     how = {link.how for link in links(connection, entry)}

@@ -60,10 +60,8 @@ BEGIN
         -- Before any account's state is read, or a payment that saw an account open would reach it closed.
         v_done := pg_advisory_xact_lock_shared(7201, 0);
     END IF;
-    IF p_plan ?| ARRAY['holds', 'captures', 'releases'] THEN
-        SELECT h.accounts, h.nets INTO held_accounts, held_nets FROM ledger.judge_holds(p_authority, p_plan) AS h;
-    END IF;
-    -- First the locks against closing, then the look: whoever looked before waiting would pay an account closed meanwhile.
+    -- First the locks against closing, then the look: whoever looked before waiting would pay an account closed meanwhile. And before
+    -- any counter or hold is locked: a closing waits for the day's transfers, which may wait for such a counter.
     IF v_moves THEN
         FOR number IN 0 .. jsonb_array_length(p_plan -> 'entries') - 1 LOOP
             v_at := p_plan -> 'entries' -> number ->> 'effective_at';
@@ -71,6 +69,9 @@ BEGIN
             v_latest := greatest(v_latest, v_at);
         END LOOP;
         v_done := ledger.hold_open(v_earliest, v_latest);
+    END IF;
+    IF p_plan ?| ARRAY['holds', 'captures', 'releases'] THEN
+        SELECT h.accounts, h.nets INTO held_accounts, held_nets FROM ledger.judge_holds(p_authority, p_plan) AS h;
     END IF;
     IF v_moves OR held_accounts IS NOT NULL THEN
         -- One pass over the plan: does each posting fit a flow of the chart, and what does each account come to?
