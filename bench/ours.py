@@ -112,7 +112,9 @@ def batch(engine: sa.Engine, payer: Payer, payees: Sequence[UUID]) -> None:
         signer=HolderId(payer.holder),
         order_id=order,
         order_kind="batch_transfer",
-        content=_ORDER % (b"1", *[str(one).encode() for one in (order, payees[0], payer.account, payer.holder)]),
+        content=(
+            _ORDER % (b"1", *[str(one).encode() for one in (order, payees[0], payer.account, payer.holder)])
+        ).replace(b'"kind":"transfer"', b'"kind":"batch_transfer"'),
         key_id=payer.key_id,
         signature_base=_BASE % (str(order).encode(), payer.key_id.encode()),
         signature=secrets.token_bytes(64),
@@ -204,7 +206,7 @@ def pay(engine: sa.Engine, payer: Payer, merchant: UUID, fees: UUID, amount: int
         signer=HolderId(payer.holder),
         order_id=order,
         order_kind="payment",
-        content=_ORDER % (b"%d" % amount, *parties),
+        content=(_ORDER % (b"%d" % amount, *parties)).replace(b'"kind":"transfer"', b'"kind":"payment"'),
         key_id=payer.key_id,
         signature_base=_BASE % (parties[0], payer.key_id.encode()),
         signature=secrets.token_bytes(64),

@@ -47,6 +47,7 @@ MAY_WRITE = {
     "identity.session": ("INSERT", "UPDATE seen_at", "DELETE"),
     "identity.one_time_code": ("INSERT", "UPDATE", "DELETE"),
     "identity.attempt": ("INSERT", "UPDATE", "DELETE"),
+    "identity.payee_code": ("INSERT", "UPDATE ended_at"),
     "bills.agency": ("INSERT",),
     "bills.bill": ("INSERT", "UPDATE state", "UPDATE closed_at", "UPDATE close_reason"),
     "bills.bill_line": ("INSERT",),

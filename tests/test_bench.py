@@ -128,6 +128,8 @@ def test_growth_is_measured_on_two_sizes(fresh_database, database):
         "growth.tail",
         "growth.statement_page.p50",
         "growth.statement_page.p99",
+        "growth.balance_as_of.p50",
+        "growth.balance_as_of.p99",
     ]
     assert all(one.peer == "at 100 postings" and one.value >= 0 for one in found)
     assert differences(fresh_database) == SIGNED_BY_NOBODY

@@ -277,6 +277,7 @@ def test_a_mandate_draws_only_by_a_capture_of_its_hold(town: City, square: Squar
     under = authority_of(town, hold["order"])
     honest = drawn(hoa.account, thief.account, 1_000, kind="capture", under=under)
     captured = Capture(hold=HoldId(UUID(hold["hold"])), entry=honest.entries[0].id, final=True)
+    told = Event(type="hold.captured", subject=hold["hold"], entry=honest.entries[0].id)
     beside = drawn(hoa.account, thief.account, 30_000, kind="capture")
     both = replace(
         honest, captures=(captured,), entries=honest.entries + beside.entries, events=honest.events + beside.events
@@ -287,7 +288,7 @@ def test_a_mandate_draws_only_by_a_capture_of_its_hold(town: City, square: Squar
         town,
         holder_of(thief),
         "mandate",
-        replace(honest, captures=(captured,)),
+        replace(honest, captures=(captured,), events=(told,)),
         key=thief.key.public.id,
         order_kind="hold_capture",
     )
@@ -659,7 +660,7 @@ def test_a_bill_of_two_lines_on_one_budget_line_is_taken_once(town: City) -> Non
     assert hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[bill.seen]).status == 201
     desk = Visitor(town).enter(town.officer(agency))
     rows = desk.get("/quay/hom-nay.csv").text.strip().splitlines()[1:]
-    assert [row.split(",")[-2:] for row in rows] == [["1", "3000"]]
+    assert [row.split(",")[-4:] for row in rows] == [["1", "3000", "0", "3000"]]
 
 
 def test_home_shows_the_newest_bill_after_many_paid_ones(town: City) -> None:
