@@ -337,7 +337,8 @@ class Device:
         near = self.random.choice((0.02, 0.05, 0.3, 60.0)) if not self.run.get("port") else 3600
         lapses_at = clock.now() + timedelta(seconds=near)
         own = {"payer": payer.account, "payee": payee.account, "amount": str(amount)}
-        content = payer.order("hold", **own, lapses_at=str(int(lapses_at.timestamp())))
+        spelled = f"{lapses_at.timestamp():.6f}" if not self.run.get("port") else str(int(lapses_at.timestamp()))
+        content = payer.order("hold", **own, lapses_at=spelled)
         order = holds.HoldOrder(
             id=OrderId(UUID(json.loads(content)["id"])),
             payer=account(payer),

@@ -258,7 +258,7 @@ def test_a_closed_wallet_stays_readable_and_empty_for_good(town: City) -> None:
 def test_a_payment_that_saw_the_account_open_does_not_reach_it_closed(town: City) -> None:
     """Row 43: the account is closed, and that not yet committed, when the payment begins: it waits and is refused."""
     hoa, binh = town.citizen(available=50), town.citizen("Trần Văn Bình")
-    with claimed(town, binh, "account_close") as (unit, claim):
+    with claimed(town, binh, "account_close", account=binh.account) as (unit, claim):
         plan = accounts.move(unit, claim, move_order(binh, "closed"), now=clock.now())
         ledger.post(unit, claim, plan, status=200, body=b"{}")
         paying = beside_waiting(town, lambda: town.send(hoa, binh, 7))
@@ -289,7 +289,7 @@ def test_many_wallets_are_closed_at_once(town: City) -> None:
 def test_of_freezing_and_paying_at_once_either_may_be_first(town: City) -> None:
     """Row 43: a payer frozen, not yet committed: the payment waits for it and is refused."""
     hoa, binh = town.citizen(available=50), town.citizen("Trần Văn Bình")
-    with claimed(town, hoa, "account_freeze") as (unit, claim):
+    with claimed(town, hoa, "account_freeze", account=hoa.account) as (unit, claim):
         plan = accounts.move(unit, claim, move_order(hoa, "frozen"), now=clock.now())
         ledger.post(unit, claim, plan, status=200, body=b"{}")
         paying = beside_waiting(town, lambda: town.send(hoa, binh, 7))

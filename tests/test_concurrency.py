@@ -11,7 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -329,9 +329,8 @@ def test_a_holders_thaw_never_undoes_a_freeze_of_the_operator(arena: Arena) -> N
     decided, raced = threading.Event(), threading.Event()
 
     def move(who: Signer, kind: str, status: Any, *, verb: Any = accounts.move, slow: bool = False) -> str:
-        said = evidence(who, kind, who.order(kind, account=binh.account))
-        if who is operator:  # ordered at a desk, not signed
-            said = replace(said, kind="officer_order", key_id=None)
+        how = "officer_order" if who is operator else "signed_order"
+        said = evidence(who, kind, who.order(kind, account=binh.account), how=how)
         order = MoveOrder(id=said.order_id, account=AccountId(UUID(binh.account)), status=status)
 
         def decide(unit: sa.Connection, claim: Claim) -> Plan:

@@ -18,6 +18,7 @@ from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.races import all_at_once, beside_waiting
 from wallet import clock, holds, jobs
+from wallet.canonical import Json
 from wallet.holds import CaptureOrder, HoldOrder
 from wallet.ids import AccountId, HolderId, HoldId, OrderId
 from wallet.ledger import Claim, Plan
@@ -60,7 +61,17 @@ def short_hold(city: City, payer: Signer, payee: Signer, amount: int, *, seconds
     def place(unit: sa.Connection, claim: Claim) -> Plan:
         return holds.place(unit, claim, order, limits=Limits(demo=True), now=clock.now())
 
-    return str(city.signed(payer, "hold", place).hold)
+    return str(city.signed(payer, "hold", place, said=said_of(order)).hold)
+
+
+def said_of(order: HoldOrder) -> dict[str, Json]:
+    """What the order's bytes say, the end to the microsecond."""
+    return {
+        "payer": str(order.payer),
+        "payee": str(order.payee),
+        "amount": str(order.amount),
+        "lapses_at": f"{order.lapses_at.timestamp():.6f}",
+    }
 
 
 def hold_order(payer: Signer, payee: Signer, amount: int, *, lapses_at: datetime) -> HoldOrder:
@@ -442,13 +453,14 @@ def test_limits_are_given_back_in_the_period_in_which_the_hold_was_counted(
     hoa, binh = pair
     last_month = clock.now().astimezone(clock.CITY_TIME).replace(day=1) - timedelta(days=1)
 
+    order = hold_order(hoa, binh, 600, lapses_at=clock.now() + timedelta(seconds=SOON))
+
     def place(unit: sa.Connection, claim: Claim) -> Plan:
-        order = hold_order(hoa, binh, 600, lapses_at=clock.now() + timedelta(seconds=SOON))
         plan = holds.place(unit, claim, order, limits=Limits(demo=True), now=clock.now())
         was = Limits(demo=True).counts(unit, claim, {"transfer": 600}, now=last_month)
         return replace(plan, limits=was)
 
-    hold = str(town.signed(hoa, "hold", place).hold)
+    hold = str(town.signed(hoa, "hold", place, said=said_of(order)).hold)
     before = {
         ("general_month", last_month.date().replace(day=1).isoformat()): 600,
         ("step_up_day", last_month.date().isoformat()): 600,

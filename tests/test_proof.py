@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from tests import databases
 from tests.databases import TestDatabase
 from tests.make import STATION, City, Seen, Signer
-from wallet import clock, db, holds, ids, periods, prove, transfers
+from wallet import accounts, clock, db, holds, ids, periods, prove, refunds, transfers
 from wallet.bills import proof as bills
 from wallet.crypto import PrivateKey
 from wallet.events import Event
@@ -508,7 +508,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a hold is made smaller": (
         ("UPDATE ledger.hold SET amount = 50 WHERE id = %(hold_live)s",),
-        {"held_differs", "hold_untold"},
+        {"held_differs", "hold_not_as_signed", "hold_untold"},
     ),
     "a hold is made smaller than what was captured of it": (
         (
@@ -516,11 +516,61 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET held = held - 80 WHERE account = %(hoa)s",
             SET_HOLD_EVENT.format(hold="hold_part", told=f'replace({TEXT}, \'"amount":"100"\', \'"amount":"20"\')'),
         ),
-        {"hold_exceeded"},
+        {"hold_exceeded", "hold_not_as_signed"},
     ),
     "a hold is led to another payee": (
         ("UPDATE ledger.hold SET payee = %(cuc)s WHERE id = %(hold_part)s",),
-        {"hold_untold", "posting_without_flow", "resolution_unlawful"},
+        {"hold_not_as_signed", "hold_untold", "posting_without_flow", "resolution_unlawful"},
+    ),
+    "a hold is changed everywhere but in what was signed": (
+        (
+            "UPDATE ledger.hold SET amount = 200 WHERE id = %(hold_live)s",
+            "UPDATE ledger.balance SET held = held + 100 WHERE account = %(hoa)s",
+            SET_HOLD_EVENT.format(hold="hold_live", told=f'replace({TEXT}, \'"amount":"100"\', \'"amount":"200"\')'),
+        ),
+        {"hold_not_as_signed"},
+    ),
+    "a capture is changed everywhere but in what was signed": (
+        (
+            (
+                f'UPDATE ledger.event SET bytes = convert_to(replace({TEXT}, \'"amount":"30"\', \'"amount":"20"\'),'
+                " 'UTF8') WHERE entry = (SELECT entry FROM ledger.resolution WHERE hold = %(hold_part)s)"
+            ),
+            (
+                "UPDATE ledger.posting SET amount = 20"
+                " WHERE entry = (SELECT entry FROM ledger.resolution WHERE hold = %(hold_part)s)"
+            ),
+            "UPDATE ledger.resolution SET captured = 20 WHERE hold = %(hold_part)s",
+            "UPDATE ledger.balance SET posted = posted + 10, held = held + 10 WHERE account = %(hoa)s",
+            "INSERT INTO ledger.delta (account, amount) VALUES (%(binh)s, -10)",
+        ),
+        {"capture_not_as_signed"},
+    ),
+    "a void is led to another hold than was signed": (
+        (
+            "UPDATE ledger.resolution SET hold = %(hold_live)s WHERE hold = %(hold_voided)s",
+            "DELETE FROM ledger.live_hold WHERE hold = %(hold_live)s",
+            "INSERT INTO ledger.live_hold SELECT id, lapses_at FROM ledger.hold WHERE id = %(hold_voided)s",
+            (
+                "UPDATE ledger.event SET subject = %(hold_live)s::text,"
+                f" bytes = convert_to(replace({TEXT}, %(hold_voided)s::text, %(hold_live)s::text), 'UTF8')"
+                " WHERE subject = %(hold_voided)s::text AND type = 'hold.voided'"
+            ),
+        ),
+        {"void_not_as_signed"},
+    ),
+    "a hold's end is changed everywhere but in what was signed": (
+        (
+            "UPDATE ledger.hold SET lapses_at = lapses_at + interval '1 day' WHERE id = %(hold_live)s",
+            "UPDATE ledger.live_hold SET lapses_at = lapses_at + interval '1 day' WHERE hold = %(hold_live)s",
+            (
+                "UPDATE ledger.event v SET bytes = convert_to(regexp_replace(convert_from(v.bytes, 'UTF8'),"
+                ' \'"lapses_at":"[^"]*"\', \'"lapses_at":"\' || to_char(h.lapses_at AT TIME ZONE \'UTC\','
+                " 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') || '\"'), 'UTF8')"
+                " FROM ledger.hold h WHERE v.subject = h.id::text AND v.type = 'hold.placed' AND h.id = %(hold_live)s"
+            ),
+        ),
+        {"hold_end_not_as_signed"},
     ),
     "a hold is forgotten by the working set": (
         ("DELETE FROM ledger.live_hold WHERE hold = %(hold_live)s",),
@@ -532,14 +582,14 @@ DEEDS: dict[str, DEED] = {
     ),
     "a hold without its holder's word": (
         ("UPDATE ledger.hold SET authority = %(transfer)s WHERE id = %(hold_live)s",),
-        {"hold_unsigned", "hold_untold"},
+        {"hold_end_not_as_signed", "hold_not_as_signed", "hold_unsigned", "hold_untold"},
     ),
     "a hold on another's wallet": (
         (
             "UPDATE ledger.hold SET account = %(cuc)s WHERE id = %(hold_voided)s",
             SET_HOLD_EVENT.format(hold="hold_voided", told=f"replace({TEXT}, %(hoa)s, %(cuc)s)"),
         ),
-        {"hold_unsigned"},
+        {"hold_not_as_signed", "hold_unsigned"},
     ),
     "a hold appears from nowhere": (
         (
@@ -550,11 +600,15 @@ DEEDS: dict[str, DEED] = {
             "INSERT INTO ledger.live_hold SELECT id, lapses_at FROM ledger.hold WHERE id = %(new)s",
             "UPDATE ledger.balance SET held = held + 100 WHERE account = %(hoa)s",
         ),
-        {"hold_untold"},
+        {"hold_not_as_signed", "hold_untold"},
     ),
     "a hold is made to last longer": (
         ("UPDATE ledger.hold SET lapses_at = lapses_at + interval '1 day' WHERE id = %(hold_live)s",),
-        {"hold_live_differs", "hold_untold"},
+        {
+            "hold_end_not_as_signed",
+            "hold_live_differs",
+            "hold_untold",
+        },
     ),
     "a hold's time is over at another instant than was said": (
         ("UPDATE ledger.live_hold SET lapses_at = now() WHERE hold = %(hold_live)s",),
@@ -562,7 +616,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a capture is made larger": (
         ("UPDATE ledger.resolution SET captured = captured + 1 WHERE hold = %(hold_part)s",),
-        {"capture_differs", "held_differs"},
+        {"capture_differs", "capture_not_as_signed", "held_differs"},
     ),
     "a hold's end is rewritten": (
         ("UPDATE ledger.resolution SET released = released - 1 WHERE hold = %(hold_voided)s",),
@@ -570,7 +624,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a capture's row is deleted": (
         ("DELETE FROM ledger.resolution WHERE hold = %(hold_whole)s",),
-        {"capture_differs", "held_differs", "hold_live_differs", "posting_without_flow"},
+        {"capture_differs", "capture_not_as_signed", "held_differs", "hold_live_differs", "posting_without_flow"},
     ),
     "a capture is passed off as a void": (
         (
@@ -579,11 +633,18 @@ DEEDS: dict[str, DEED] = {
                 " WHERE hold = %(hold_whole)s"
             ),
         ),
-        {"capture_differs", "hold_untold", "limit_usage_differs", "posting_without_flow", "resolution_unlawful"},
+        {
+            "capture_differs",
+            "capture_not_as_signed",
+            "hold_untold",
+            "limit_usage_differs",
+            "posting_without_flow",
+            "resolution_unlawful",
+        },
     ),
     "a void is passed off as a lapse": (
         ("UPDATE ledger.resolution SET kind = 'lapse' WHERE hold = %(hold_voided)s",),
-        {"hold_untold", "resolution_unlawful"},
+        {"hold_untold", "resolution_unlawful", "void_not_as_signed"},
     ),
     "a lapse is dated before its time": (
         ("UPDATE ledger.resolution SET at = at - interval '1 minute' WHERE hold = %(hold_lapsed)s",),
@@ -605,15 +666,15 @@ DEEDS: dict[str, DEED] = {
     # -- reversals and refunds
     "a refund forgets what it gave back": (
         ("UPDATE ledger.entry SET refunds = NULL WHERE id = %(refunding)s",),
-        {"event_entry_differs", "undoing_unlinked"},
+        {"event_entry_differs", "refund_not_as_signed", "undoing_unlinked"},
     ),
     "a refund is passed off as one of another entry": (
         ("UPDATE ledger.entry SET refunds = %(reversed)s WHERE id = %(refunding)s",),
-        {"event_entry_differs", "undone_too_much"},
+        {"event_entry_differs", "refund_not_as_signed", "undone_too_much"},
     ),
     "a refund is refunded": (
         ("UPDATE ledger.entry SET refunds = %(reversing)s WHERE id = %(refunding)s",),
-        {"event_entry_differs", "undoing_not_mirrored", "undoing_unlinked"},
+        {"event_entry_differs", "refund_not_as_signed", "undoing_not_mirrored", "undoing_unlinked"},
     ),
     "a refund goes to another": (
         (
@@ -628,7 +689,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a refund gives back of another line": (
         ("UPDATE ledger.posting SET of_line = 2 WHERE entry = %(refunding)s",),
-        {"undoing_not_mirrored"},
+        {"refund_not_as_signed", "undoing_not_mirrored"},
     ),
     "more is given back than was paid": (
         (
@@ -639,7 +700,7 @@ DEEDS: dict[str, DEED] = {
                 f'{TEXT}, \'"amount":"20"\', \'"amount":"50"\'), \'UTF8\') WHERE entry = %(refunding)s'
             ),
         ),
-        {"undone_too_much"},
+        {"refund_not_as_signed", "undone_too_much"},
     ),
     "an entry is refunded besides being reversed": (
         (
@@ -652,7 +713,42 @@ DEEDS: dict[str, DEED] = {
                 " WHERE entry = %(refunding)s"
             ),
         ),
-        {"event_differs", "undone_too_much"},
+        {"event_differs", "refund_not_as_signed", "undone_too_much"},
+    ),
+    "a refund is changed everywhere but in what was signed": (
+        (
+            "UPDATE ledger.posting SET amount = 15 WHERE entry = %(refunding)s",
+            "INSERT INTO ledger.delta (account, amount) VALUES (%(hoa)s, -5), (%(binh)s, 5)",
+            (
+                f'UPDATE ledger.event SET bytes = convert_to(replace({TEXT}, \'"amount":"20"\', \'"amount":"15"\'),'
+                " 'UTF8') WHERE entry = %(refunding)s"
+            ),
+        ),
+        {"refund_not_as_signed"},
+    ),
+    "a reversal gives back less than all": (
+        (
+            "UPDATE ledger.posting SET amount = 39 WHERE entry = %(reversing)s",
+            "INSERT INTO ledger.delta (account, amount) VALUES (%(hoa)s, -1), (%(binh)s, 1)",
+            (
+                f'UPDATE ledger.event SET bytes = convert_to(replace({TEXT}, \'"amount":"40"\', \'"amount":"39"\'),'
+                " 'UTF8') WHERE entry = %(reversing)s"
+            ),
+        ),
+        {"reversal_not_whole"},
+    ),
+    "a reversal undoes another entry than was signed": (
+        (
+            "UPDATE ledger.entry SET reverses = %(entry)s WHERE id = %(reversing)s",
+            "UPDATE ledger.posting SET amount = 7 WHERE entry = %(reversing)s",
+            "INSERT INTO ledger.delta (account, amount) VALUES (%(hoa)s, -33), (%(binh)s, 33)",
+            (
+                f"UPDATE ledger.event SET subject = %(entry)s::text, bytes = convert_to(replace(replace({TEXT},"
+                ' \'"amount":"40"\', \'"amount":"7"\'), %(reversed)s::text, %(entry)s::text), \'UTF8\')'
+                " WHERE entry = %(reversing)s"
+            ),
+        ),
+        {"reversal_not_as_signed"},
     ),
     # -- limits
     "a limit's counter is set back": (
@@ -763,7 +859,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a wallet's thaw is unwritten": (
         ("DELETE FROM ledger.account_move WHERE account = %(binh)s AND status = 'open'",),
-        {"account_status_differs"},
+        {"account_move_not_as_signed", "account_status_differs"},
     ),
     "a wallet is frozen in its own books alone": (
         (
@@ -774,6 +870,17 @@ DEEDS: dict[str, DEED] = {
             ),
         ),
         {"account_move_untold"},
+    ),
+    "another's wallet was frozen and thawed than was signed": (
+        (
+            "UPDATE ledger.account_move SET account = %(cuc)s WHERE account = %(binh)s",
+            (
+                "UPDATE ledger.event SET subject = %(cuc)s::text,"
+                f" bytes = convert_to(replace({TEXT}, %(binh)s, %(cuc)s), 'UTF8')"
+                " WHERE type IN ('account.frozen', 'account.thawed')"
+            ),
+        ),
+        {"account_move_not_as_signed"},
     ),
     "a closed wallet has money in it": (
         ("INSERT INTO ledger.delta (account, amount) VALUES (%(closed)s, 5)",),
@@ -1033,7 +1140,8 @@ def test_every_code_of_the_proof_is_provoked_by_a_deed() -> None:
     provoked = set().union(*(codes for _, codes in DEEDS.values()), *SINCE_PROVEN.values())
     source = Path(proof.__file__).read_text(encoding="utf-8")
     spoken = set(re.findall(r'Difference\("(\w+)"', source))
-    asked = {*questions.QUESTIONS, *identity.QUESTIONS, *bills.QUESTIONS, *transfers.QUESTIONS}
+    modules = (questions, identity, bills, transfers, holds, refunds, accounts)
+    asked = {code for module in modules for code in module.QUESTIONS}
     assert len(spoken) >= 8
     assert provoked == asked | spoken
 

@@ -285,6 +285,7 @@ def test_a_transfer_leaves_rows_in_the_tables_that_are_shown_and_in_no_other(cit
 
 def test_every_difference_shown_is_a_code_of_the_proof() -> None:
     shown = {line.split("\t")[0] for line in block("text", "NOT PROVED").splitlines()[:-1]}
+    assert shown
     assert shown <= {*ledger_questions.QUESTIONS, *bills_proof.QUESTIONS, *transfers.QUESTIONS}
 
 

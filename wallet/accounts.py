@@ -20,6 +20,21 @@ from wallet.refusal import Refusal
 
 PAGE_ROWS_MAX: Final = 100
 
+QUESTIONS: Final[dict[str, str]] = {
+    "account_move_not_as_signed": """
+        SELECT a.id, 'account or state is not that of the signed order' FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        JOIN person.order_content c ON c.authority = a.id
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE a.kind = 'signed_order' AND a.order_kind IN ('account_freeze', 'account_thaw', 'account_close')
+          AND (SELECT jsonb_agg(jsonb_build_array(m.account::text, m.status)) FROM ledger.account_move m
+               WHERE m.authority = a.id)
+              IS DISTINCT FROM
+              jsonb_build_array(jsonb_build_array(s.said ->> 'account', CASE a.order_kind
+                  WHEN 'account_freeze' THEN 'frozen' WHEN 'account_thaw' THEN 'open' ELSE 'closed' END))""",
+}
+"""What the proof of the books asks about wallets frozen, thawed and closed, as in `wallet.ledger.questions`."""
+
 
 class NotFound(Refusal):
     """No account of the caller's with that id."""

@@ -26,6 +26,42 @@ LIFE_MAX: Final = timedelta(days=7)
 LAPSED_AT_ONCE: Final = 100
 """Holds that one round of the worker releases; the next round takes the rest."""
 
+QUESTIONS: Final[dict[str, str]] = {
+    "hold_not_as_signed": """
+        SELECT a.id, 'payer, payee or amount is not that of the signed order' FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        JOIN person.order_content c ON c.authority = a.id
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE a.order_kind = 'hold'
+          AND (SELECT jsonb_agg(jsonb_build_array(h.account::text, h.payee::text, h.amount::text))
+               FROM ledger.hold h WHERE h.authority = a.id)
+              IS DISTINCT FROM
+              jsonb_build_array(jsonb_build_array(s.said ->> 'payer', s.said ->> 'payee', s.said ->> 'amount'))""",
+    "hold_end_not_as_signed": """
+        SELECT h.id, format('ends %s, signed to end %s', h.lapses_at, to_timestamp((s.said ->> 'lapses_at')::numeric))
+        FROM ledger.hold h JOIN person.order_content c ON c.authority = h.authority
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE extract(epoch FROM h.lapses_at) IS DISTINCT FROM (s.said ->> 'lapses_at')::numeric""",
+    "capture_not_as_signed": """
+        SELECT a.id, 'hold, amount or end is not that of the signed order' FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        JOIN person.order_content c ON c.authority = a.id
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE a.order_kind = 'hold_capture'
+          AND (SELECT jsonb_agg(jsonb_build_array(r.hold::text, r.captured::text)) FROM ledger.resolution r
+               WHERE r.authority = a.id AND r.kind = 'capture' AND (r.final OR s.said ->> 'final' = 'false'))
+              IS DISTINCT FROM jsonb_build_array(jsonb_build_array(s.said ->> 'hold', s.said ->> 'amount'))""",
+    "void_not_as_signed": """
+        SELECT a.id, 'the hold is not that of the signed order' FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        JOIN person.order_content c ON c.authority = a.id
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE a.order_kind = 'hold_void'
+          AND (SELECT jsonb_agg(r.hold::text) FROM ledger.resolution r WHERE r.authority = a.id AND r.kind = 'void')
+              IS DISTINCT FROM jsonb_build_array(s.said ->> 'hold')""",
+}
+"""What the proof of the books asks about holds, as in `wallet.ledger.questions`."""
+
 
 class NotFound(Refusal):
     """No hold of the caller's with that id."""

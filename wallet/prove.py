@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from wallet import db, transfers
+from wallet import accounts, db, holds, refunds, transfers
 from wallet.bills import proof as bills
 from wallet.config import postgres_url
 from wallet.identity import proof as identity
@@ -32,7 +32,8 @@ def books(connection: sa.Connection, *, since: Base | None = None) -> Iterator[D
     """
     yield from proof.ledger(connection, since=since)
     yield from proof.differences(connection, identity.QUESTIONS)
-    yield from proof.differences(connection, transfers.QUESTIONS)
+    for verbs in (transfers, holds, refunds, accounts):
+        yield from proof.differences(connection, verbs.QUESTIONS)
     yield from proof.differences(connection, bills.QUESTIONS)
 
 

@@ -10,7 +10,7 @@ Money   Whole đồng, each line at most what remains of it, compared under the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -25,6 +25,31 @@ from wallet.money import Dong
 from wallet.refusal import Refusal
 
 REASON_CHARS_MAX = 200
+
+QUESTIONS: Final[dict[str, str]] = {
+    "refund_not_as_signed": """
+        SELECT a.id, 'entry, lines or amounts are not those of the signed order' FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        JOIN person.order_content c ON c.authority = a.id
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE a.kind = 'signed_order' AND a.order_kind = 'refund'
+          AND (SELECT jsonb_agg(jsonb_build_array(e.refunds::text, p.of_line::text, p.amount::text) ORDER BY p.of_line)
+               FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id WHERE e.authority = a.id)
+              IS DISTINCT FROM
+              (SELECT jsonb_agg(jsonb_build_array(s.said ->> 'entry', l ->> 'line', l ->> 'amount')
+                                ORDER BY (l ->> 'line')::int)
+               FROM jsonb_array_elements(s.said -> 'lines') AS l)""",
+    "reversal_not_as_signed": """
+        SELECT a.id, 'the entry is not that of the signed order' FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        JOIN person.order_content c ON c.authority = a.id
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        WHERE a.kind = 'signed_order' AND a.order_kind = 'reverse'
+          AND (SELECT jsonb_agg(e.reverses::text) FROM ledger.entry e WHERE e.authority = a.id)
+              IS DISTINCT FROM jsonb_build_array(s.said ->> 'entry')""",
+}
+"""What the proof of the books asks about what undoes, as in `wallet.ledger.questions`; of a signed order, because what an
+officer typed is no stronger evidence than the books are."""
 
 
 class EntryNotFound(Refusal):

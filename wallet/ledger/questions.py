@@ -190,6 +190,12 @@ QUESTIONS: Final[dict[str, str]] = {
         JOIN ledger.posting o ON o.entry = coalesce(e.reverses, e.refunds) AND o.line = p.of_line
         GROUP BY o.entry, o.line, o.amount
         HAVING sum(p.amount) > o.amount OR bool_or(e.reverses IS NOT NULL) AND count(*) > 1""",
+    "reversal_not_whole": """
+        SELECT e.id, format('entry %s', e.reverses) FROM ledger.entry e
+        WHERE e.reverses IS NOT NULL
+          AND (SELECT array_agg((p.of_line, p.amount)::text ORDER BY p.of_line) FROM ledger.posting p WHERE p.entry = e.id)
+              IS DISTINCT FROM
+              (SELECT array_agg((o.line, o.amount)::text ORDER BY o.line) FROM ledger.posting o WHERE o.entry = e.reverses)""",
     # Limits: what the counters say is what was counted less what was given back.
     "limit_usage_differs": """
         WITH counted AS (
@@ -299,6 +305,7 @@ SINCE: Final[dict[str, tuple[str, str]]] = {
     "resolution_unlawful": ("ledger.resolution r", "at"),
     "undoing_unlinked": ("ledger.entry e", "posted_at"),
     "undoing_not_mirrored": ("ledger.entry e", "posted_at"),
+    "reversal_not_whole": ("ledger.entry e", "posted_at"),
     "account_move_untold": ("ledger.account_move m", "at"),
     "period_untold": ("ledger.period p", "closed_at"),
     "digest_differs": ("ledger.authority a", "at"),
