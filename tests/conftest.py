@@ -2,7 +2,7 @@
 
 Fixtures
     database        a migrated database of this worker's own, shared by its tests; make what you need in it
-    fresh_database  a migrated database of this test's own
+    fresh_database  a migrated database of this test's own; `another_database` is one more
     var_dir         a folder of this test's own, as VAR_DIR
     live_server     the real service under gunicorn, on a free port, with a fresh database
     browser         Chromium; `page` a phone-sized page of it
@@ -37,8 +37,11 @@ SERVICE_READY_S_MAX = 60
 
 os.environ.setdefault(databases.RUN_VARIABLE, str(os.getpid()))
 
-# A slow machine is no failure; examples are found anew in every run.
-hypothesis.settings.register_profile("tests", deadline=None, print_blob=True)
+# A slow machine is no failure. What must pass before a change lands tries the same examples each time; `make soak` finds new
+# ones.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, print_blob=True, derandomize=os.environ.get("TRANG_TIEN_SOAK") != "1"
+)
 hypothesis.settings.load_profile("tests")
 
 
@@ -145,6 +148,13 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def fresh_database(template: str, postgres: Cluster, worker: str, var_dir: Path) -> Iterator[TestDatabase]:
+    with databases.copy_of(template, f"{worker}_{next(_numbers)}", server=postgres, folder=var_dir) as made:
+        yield made
+
+
+@pytest.fixture
+def another_database(template: str, postgres: Cluster, worker: str, var_dir: Path) -> Iterator[TestDatabase]:
+    """Return one more, for a test that compares two."""
     with databases.copy_of(template, f"{worker}_{next(_numbers)}", server=postgres, folder=var_dir) as made:
         yield made
 

@@ -120,10 +120,10 @@ CLOSED_BY_HAND = {"authority_without_outcome", "period_late_entry", "period_tria
 """The fill's days are closed by the superuser, without order, event or sealed trial: only what readings need is there."""
 
 
-def test_growth_is_measured_on_two_sizes(fresh_database, database):
+def test_growth_is_measured_on_two_sizes(fresh_database, another_database):
     small, large = (
         growth.filled(one.config, one.owner_url, wallets=60, postings=postings, say=lambda _: None)
-        for one, postings in ((database, 100), (fresh_database, 300))
+        for one, postings in ((another_database, 100), (fresh_database, 300))
     )
     found = list(growth.measure(small, large, MOMENT, reads=4))
     assert [one.name for one in found] == [
