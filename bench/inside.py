@@ -86,8 +86,8 @@ def measure(admin: psycopg.Connection[Any], connection: sa.Connection, people: l
     def carry_out() -> Callable[[], object]:
         head, claim, plan = taken()
         admin.execute(f"SELECT ledger.take({', '.join(['%s'] * 11)})", head, prepare=True)
-        given = (claim.authority, verbs._spelled(plan, claim))
-        statement = "SELECT ledger.carry_out(%s, %s::jsonb, 201::smallint, ''::bytea)"
+        given = (claim.authority, payer.holder, verbs._spelled(plan, claim))
+        statement = "SELECT ledger.carry_out(%s, 'signed_order', 'transfer', %s, %s::jsonb, 201::smallint, ''::bytea)"
         return lambda: admin.execute(statement, given, prepare=True)
 
     def part(statement: str, *given: Any) -> Callable[[], Callable[[], object]]:
@@ -103,7 +103,7 @@ def measure(admin: psycopg.Connection[Any], connection: sa.Connection, people: l
         "·· the day held open": median(part("SELECT ledger.hold_open(now(), now())")),
         "·· the limits counted": median(part("SELECT ledger.count_limits(%s, %s::jsonb)", payer.holder, limits)),
         "·· the payer locked, folded, compared": median(
-            part("SELECT ledger.draw(ARRAY[%s::uuid], ARRAY[-1::bigint], ARRAY[0::bigint])", account)
+            part("SELECT ledger.draw(%s::uuid, -1::bigint, 0::bigint)", account)
         ),
         "· one row read by its key, for scale": median(part("SELECT 1 FROM ledger.account WHERE id = %s", account)),
     }

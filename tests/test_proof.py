@@ -365,7 +365,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a balance row is deleted": (
         ("DELETE FROM ledger.balance WHERE account = %(hoa)s",),
-        {"balance_differs", "trial_balance_differs"},
+        {"balance_differs", "trial_balance_differs", "delta_orphan"},
     ),
     "a delta is deleted": (
         ("DELETE FROM ledger.delta WHERE account = %(binh)s",),

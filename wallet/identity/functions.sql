@@ -7,15 +7,15 @@
 CREATE OR REPLACE FUNCTION identity.signer(p_key_id text, p_signer uuid, p_new boolean, OUT alive boolean, OUT roles text[])
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF p_key_id IS NULL THEN
-        alive := true;
-    ELSIF p_new THEN
-        PERFORM 1 FROM identity.key WHERE id = p_key_id AND holder = p_signer AND state = 'active' FOR SHARE;
+    IF p_key_id IS NOT NULL AND p_new THEN
+        SELECT true, ARRAY(SELECT r.role FROM identity.role r WHERE r.holder = p_signer ORDER BY r.role) INTO alive, roles
+        FROM identity.key k WHERE k.id = p_key_id AND k.holder = p_signer AND k.state = 'active' FOR SHARE OF k;
         alive := FOUND;
-    ELSE
-        alive := EXISTS (SELECT 1 FROM identity.key WHERE id = p_key_id AND holder = p_signer AND state <> 'pending');
+        RETURN;
     END IF;
-    SELECT coalesce(array_agg(r.role ORDER BY r.role), '{}') INTO roles FROM identity.role r WHERE r.holder = p_signer;
+    alive := p_key_id IS NULL
+             OR EXISTS (SELECT 1 FROM identity.key WHERE id = p_key_id AND holder = p_signer AND state <> 'pending');
+    roles := ARRAY(SELECT r.role FROM identity.role r WHERE r.holder = p_signer ORDER BY r.role);
 END $$;
 
 -- agency_of: whose officer is this?

@@ -62,10 +62,10 @@ balance = sa.Table(
 delta = sa.Table(
     "delta",
     metadata,
-    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
     sa.Column("account", sa.Uuid, nullable=False),
     sa.Column("amount", sa.BigInteger, nullable=False, comment="đồng on the account's normal side"),
-    sa.Index("delta_account_idx", "account"),
+    sa.PrimaryKeyConstraint("account", "id", name="delta_pkey"),
     schema="ledger",
 )
 
@@ -116,8 +116,8 @@ entry = sa.Table(
               comment="the entry that this one undoes whole, once for ever"),
     sa.Column("refunds", sa.Uuid, sa.ForeignKey("ledger.entry.id"),
               comment="the entry of which this one gives a part back"),
-    sa.UniqueConstraint("settles", name="entry_settles_once"),
-    sa.UniqueConstraint("reverses", name="entry_reverses_once"),
+    sa.Index("entry_settles_once", "settles", unique=True, postgresql_where=sa.text("settles IS NOT NULL")),
+    sa.Index("entry_reverses_once", "reverses", unique=True, postgresql_where=sa.text("reverses IS NOT NULL")),
     sa.CheckConstraint("reverses IS NULL OR refunds IS NULL", name="one_link"),
     sa.Index("entry_authority_idx", "authority"),
     sa.Index("entry_refunds_idx", "refunds", postgresql_where=sa.text("refunds IS NOT NULL")),

@@ -361,8 +361,10 @@ def _links(entry: Entry) -> dict[str, str]:
 
 
 def _spelled_limits(limits: Sequence[Count]) -> list[dict[str, Any]]:
+    """Spell counts in the order in which the ledger locks their counters."""
     return [
-        {"bucket": one.bucket, "starts": one.starts.isoformat(), "amount": one.amount, "cap": one.cap} for one in limits
+        {"bucket": one.bucket, "starts": one.starts.isoformat(), "amount": one.amount, "cap": one.cap}
+        for one in sorted(limits, key=lambda one: (one.bucket, one.starts))
     ]
 
 

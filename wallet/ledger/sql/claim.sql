@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION ledger.take(
 LANGUAGE plpgsql AS $$
 DECLARE
     claimed boolean;
-    alive boolean;
+    signer record;
 BEGIN
     IF p_kind = 'outside_word' AND NOT identity.is_outside(p_signer) THEN
         RAISE EXCEPTION 'an outside party''s word is an outside party''s';
@@ -29,8 +29,9 @@ BEGIN
 
     -- A new order asks for a living key; what came of an old one is told to any key the signer ever had, so that also the
     -- order that revoked a key can be asked again.
-    SELECT s.alive, s.roles INTO alive, roles FROM identity.signer(p_key_id, p_signer, claimed) AS s;
-    IF NOT alive THEN
+    signer := identity.signer(p_key_id, p_signer, claimed);
+    roles := signer.roles;
+    IF NOT signer.alive THEN
         state := 'key_dead';
     ELSIF claimed THEN
         INSERT INTO person.order_content (authority, salt, bytes, signature_base, signature)
