@@ -7,7 +7,7 @@ How     An order is claimed, decided and posted. Where the decision needs locks 
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal, Self
@@ -22,7 +22,7 @@ from wallet.events import Event
 from wallet.ids import AccountId, AuthorityId, EntryId, EventId, HolderId, OrderId, PeriodId
 from wallet.ledger import refusals
 from wallet.ledger.balances import Total
-from wallet.ledger.plan import Count, Entry, Plan
+from wallet.ledger.plan import Count, Entry, Plan, Posting
 from wallet.money import Dong
 from wallet.refusal import Refusal
 
@@ -183,32 +183,28 @@ def post_batch(
     Raises:
         One of `refusals`, for the batch as a whole.
     """
-    entries = [
-        Entry(id=EntryId(ids.new()), kind=kind, effective_at=effective_at, postings=()) for _ in items
-    ]  # the postings are the items; spelled into each event below
-    told = [
-        _event(Event(type=f"{kind}.paid", subject=entry.id, entry=entry.id), claim, entry, ((payer, item),))
-        for entry, item in zip(entries, items, strict=True)
-    ]
+    entries, told = [EntryId(ids.new()) for _ in items], [EventId(ids.new()) for _ in items]
+    head, tails = _paid_each(claim, kind, effective_at, payer, items, entries, told)
     with _refusals(limits):
         refused: list[str | None] = unit.exec_driver_sql(
-            "SELECT ledger.post_batch(%s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s, %s, %s)",
+            "SELECT ledger.post_batch(%s, %s, %s, %s, %s::jsonb, %s::uuid[], %s::uuid[], %s::bigint[], %s::uuid[], %s,"
+            " string_to_array(%s, chr(10)), string_to_array(%s, chr(10)))",
             (
                 claim.authority,
                 kind,
                 effective_at,
                 payer,
                 json.dumps(_spelled_limits(limits)),
-                [entry.id for entry in entries],
-                [item.payee for item in items],
-                [item.amount for item in items],
-                [UUID(event["id"]) for event in told],
+                _array(entries),
+                _array(item.payee for item in items),
+                _array(item.amount for item in items),
+                _array(told),
                 f"{kind}.paid",
-                [event["head"] for event in told],
-                [event["tail"] for event in told],
+                "\n".join([head] * len(items)),  # JSON escapes the characters that end a line
+                "\n".join(tails),
             ),
         ).scalar_one()
-    return [(entry.id, why) for entry, why in zip(entries, refused, strict=True)]
+    return list(zip(entries, refused, strict=True))
 
 
 def conclude(unit: sa.Connection, claim: Claim, *, status: int, body: bytes, counted: tuple[Count, ...]) -> None:
@@ -360,6 +356,11 @@ def _links(entry: Entry) -> dict[str, str]:
     return {name: str(id) for name, id in named.items() if id is not None}
 
 
+def _array(values: Iterable[object]) -> str:
+    """Spell an array of ids or amounts; the driver looks at each element for what to escape, and these have nothing."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
 def _spelled_limits(limits: Sequence[Count]) -> list[dict[str, Any]]:
     """Spell counts in the order in which the ledger locks their counters."""
     return [
@@ -368,9 +369,29 @@ def _spelled_limits(limits: Sequence[Count]) -> list[dict[str, Any]]:
     ]
 
 
-def _event(
-    event: Event, claim: Claim, entry: Entry | None, paid: tuple[tuple[AccountId, BatchItem], ...] = ()
-) -> dict[str, Any]:
+def _paid_each(
+    claim: Claim,
+    kind: str,
+    effective_at: datetime,
+    payer: AccountId,
+    items: Sequence[BatchItem],
+    entries: Sequence[EntryId],
+    told: Sequence[EventId],
+) -> tuple[str, list[str]]:
+    """Spell the event of each item: one is spelled whole, and the others differ from it in three ids and an amount."""
+    posting = Posting(debit=payer, credit=AccountId(ids.new()), amount=Dong(1))
+    model = Entry(id=EntryId(ids.new()), kind=kind, effective_at=effective_at, postings=(posting,))
+    event = _event(Event(type=f"{kind}.paid", subject=model.id, entry=model.id), claim, model)
+    form = event["tail"].replace("%", "%%").replace('"amount":"1"', '"amount":"%(amount)d"')
+    for name, id in (("event", event["id"]), ("entry", str(model.id)), ("payee", str(posting.credit))):
+        form = form.replace(id, f"%({name})s")
+    return event["head"], [
+        form % {"event": id, "entry": entry, "payee": item.payee, "amount": item.amount}
+        for id, entry, item in zip(told, entries, items, strict=True)
+    ]
+
+
+def _event(event: Event, claim: Claim, entry: Entry | None) -> dict[str, Any]:
     """Finish a drafted event: with the order's salted hash, and the entry in full where it tells of one."""
     data: dict[str, Json] = {
         "order": {"authority": str(claim.authority), "digest": claim.digest.hex(), "kind": claim.order_kind}
@@ -385,8 +406,7 @@ def _event(
             "refunds": str(entry.refunds or ""),
             "postings": [
                 {"debit": str(p.debit), "credit": str(p.credit), "amount": str(p.amount)} for p in entry.postings
-            ]
-            or [{"debit": str(payer), "credit": str(one.payee), "amount": str(one.amount)} for payer, one in paid],
+            ],
         }
     id = EventId(ids.new())
     head, tail = events.halves(event, id=id, actor=claim.signer, data=data)
