@@ -92,20 +92,24 @@ def unit(db: sa.Engine, work: Callable[[sa.Connection], Result]) -> Result:
     return _again(whole)
 
 
-def call(connection: sa.Connection, statement: str, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Run one statement that returns one row, straight through the driver, and return the row.
+def rows(connection: sa.Connection, statement: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Run a statement straight through the driver and return its rows.
 
-    The hot path's one statement: SQLAlchemy's cursor and result cost it more than the driver does. What the driver raises
-    is raised as SQLAlchemy would have, so that nobody above need know.
+    For the statements of the hot path: SQLAlchemy's cursor and result cost them more than the driver does. What the driver
+    raises is raised as SQLAlchemy would have, so that nobody above need know.
     """
     driver: psycopg.Connection[tuple[Any, ...]] = connection.connection.driver_connection  # type: ignore[assignment]
     try:
-        row = driver.execute(statement, parameters, prepare=True).fetchone()
+        return driver.execute(statement, parameters, prepare=True).fetchall()
     except psycopg.Error as fault:
         if driver.closed:
             connection.invalidate(fault)
         raise DBAPIError.instance(statement, (), fault, psycopg.Error, hide_parameters=True) from fault
-    assert row is not None, "the statement returns a row"
+
+
+def call(connection: sa.Connection, statement: str, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Run a statement that returns one row, as `rows` does."""
+    (row,) = rows(connection, statement, parameters)
     return row
 
 

@@ -13,20 +13,24 @@ BEGIN
 END $$;
 
 -- read_bills: bills, what has settled them, and whether the holder may pay them for somebody else; without a lock.
+-- In plpgsql, so that it is planned once in a connection and not at every payment, and row by row, so that it cannot be planned to
+-- read a table whole.
 CREATE OR REPLACE FUNCTION bills.read_bills(p_bills uuid[], p_holder uuid, p_now timestamptz)
 RETURNS TABLE (id uuid, code text, agency uuid, debtor uuid, dossier text, procedure text, total bigint, version integer,
                state text, due date, expires date, settled_by uuid, granted boolean, accounts uuid[], amounts bigint[])
-LANGUAGE sql STABLE AS $$
-    SELECT b.id, b.code, b.agency, b.debtor, b.dossier, b.procedure, b.total, b.version, b.state, b.due, b.expires,
-           (SELECT e.id FROM ledger.entry e WHERE e.settles = b.id),
-           EXISTS (SELECT 1 FROM bills.payer_grant g WHERE g.bill = b.id AND g.holder = p_holder AND g.until > p_now),
-           l.accounts, l.amounts
-    FROM bills.bill b
-    CROSS JOIN LATERAL (SELECT array_agg(x.account ORDER BY x.line) AS accounts, array_agg(x.amount ORDER BY x.line) AS amounts
-                        FROM bills.bill_line x WHERE x.bill = b.id AND x.amount > 0) AS l
-    WHERE b.id = ANY (p_bills)
-    ORDER BY b.id;
-$$;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = bills, pg_temp
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+BEGIN
+    FOR nth IN 1 .. cardinality(p_bills) LOOP
+        RETURN QUERY
+        SELECT b.id, b.code, b.agency, b.debtor, b.dossier, b.procedure, b.total, b.version, b.state, b.due, b.expires,
+               (SELECT e.id FROM ledger.entry e WHERE e.settles = b.id),
+               EXISTS (SELECT 1 FROM bills.payer_grant g WHERE g.bill = b.id AND g.holder = p_holder AND g.until > p_now),
+               ARRAY(SELECT x.account FROM bills.bill_line x WHERE x.bill = b.id AND x.amount > 0 ORDER BY x.line),
+               ARRAY(SELECT x.amount FROM bills.bill_line x WHERE x.bill = b.id AND x.amount > 0 ORDER BY x.line)
+        FROM bills.bill b WHERE b.id = p_bills[nth];
+    END LOOP;
+END $$;
 
 -- pay_order: `ledger.post_order` for a payment of bills that was decided without a lock. The bills are locked first and must
 -- still be what the decision saw: issued and not settled (nothing else about a bill ever changes). If not, the plan is stale.
@@ -38,17 +42,21 @@ CREATE OR REPLACE FUNCTION bills.pay_order(
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = bills, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    payable integer;
+    v_state text;
+    v_carried record;
 BEGIN
-    PERFORM 1 FROM bills.bill b WHERE b.id = ANY (p_bills) ORDER BY b.id FOR NO KEY UPDATE;
-    SELECT count(*) INTO payable FROM bills.bill b
-    WHERE b.id = ANY (p_bills) AND b.state = 'issued' AND NOT EXISTS (SELECT 1 FROM ledger.entry e WHERE e.settles = b.id);
-    IF payable < cardinality(p_bills) THEN
-        RAISE EXCEPTION USING ERRCODE = 'TT001', MESSAGE = 'stale', DETAIL = '{}';
-    END IF;
-    SELECT o.state, o.status, o.body INTO state, status, body
-    FROM ledger.carry_order(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base,
-                           p_signature, p_under, p_admits, p_plan, p_status, p_body) AS o;
+    FOR nth IN 1 .. cardinality(p_bills) LOOP  -- given in the order of their locks
+        SELECT b.state INTO v_state FROM bills.bill b WHERE b.id = p_bills[nth] FOR NO KEY UPDATE;
+        -- A statement of its own: in the one that locks, it would miss an entry that was committed while we waited.
+        IF v_state IS DISTINCT FROM 'issued' OR EXISTS (SELECT 1 FROM ledger.entry e WHERE e.settles = p_bills[nth]) THEN
+            RAISE EXCEPTION USING ERRCODE = 'TT001', MESSAGE = 'stale', DETAIL = '{}';
+        END IF;
+    END LOOP;
+    v_carried := ledger.carry_order(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base,
+                                    p_signature, p_under, p_admits, p_plan, p_status, p_body);
+    state := v_carried.state;
+    status := v_carried.status;
+    body := v_carried.body;
 END $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA bills FROM PUBLIC;

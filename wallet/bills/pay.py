@@ -7,16 +7,16 @@ Money   The payer's wallet is debited, each agency's account of the line's budge
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Final, NamedTuple
 
 import sqlalchemy as sa
 
-from wallet import accounts, clock, ids
+from wallet import accounts, clock, db, ids
 from wallet.bills import refusals, status
 from wallet.bills.status import Status
 from wallet.events import Event
-from wallet.ids import AccountId, BillId, EntryId, OrderId
+from wallet.ids import AccountId, BillId, EntryId, HolderId, OrderId
 from wallet.ledger import Claim, Entry, Guard, Plan, Posting
 from wallet.limits import PUBLIC_SERVICE, Limits
 from wallet.money import Dong
@@ -88,10 +88,7 @@ def pay(
             that is at fault, naming it. accounts.NotFound: the payer is no wallet of the signer's.
     """
     payer = accounts.payer(unit, order.payer, signer=claim.signer)
-    rows = unit.exec_driver_sql(
-        "SELECT * FROM bills.read_bills(%s, %s, %s)", ([seen.bill for seen in order.bills], claim.signer, now)
-    )
-    found = {row.id: row for row in rows}
+    found = {row.id: row for row in _read(unit, [seen.bill for seen in order.bills], claim.signer, now)}
     entries, events, paid = [], [], []
     amounts: Counter[str] = Counter()
     for seen in order.bills:
@@ -122,8 +119,34 @@ def pay(
         events=tuple(events),
         answer=done,
         limits=limits.counts(unit, claim, amounts, now=now),
-        guard=Guard(function="bills.pay_order", extra=([seen.bill for seen in order.bills],)),
+        guard=Guard(function="bills.pay_order", extra=(sorted(seen.bill for seen in order.bills),)),
     )
+
+
+class _Bill(NamedTuple):
+    """A row of `bills.read_bills`."""
+
+    id: BillId
+    code: str
+    agency: HolderId
+    debtor: HolderId | None
+    dossier: str
+    procedure: str
+    total: Dong
+    version: int
+    state: str
+    due: date
+    expires: date | None
+    settled_by: EntryId | None
+    granted: bool
+    accounts: list[AccountId]
+    amounts: list[Dong]
+
+
+def _read(connection: sa.Connection, bills: list[BillId], signer: HolderId, now: datetime) -> list[_Bill]:
+    question = f"SELECT {', '.join(_Bill._fields)} FROM bills.read_bills(%s::uuid[], %s, %s)"  # noqa: S608 - names of ours
+    asked = "{" + ",".join(map(str, bills)) + "}"
+    return [_Bill._make(row) for row in db.rows(connection, question, (asked, signer, now))]
 
 
 _REFUSED: Final = {
@@ -135,7 +158,7 @@ _REFUSED: Final = {
 }
 
 
-def _payable(row: Any, seen: BillSeen, claim: Claim, *, now: datetime) -> Any:
+def _payable(row: _Bill | None, seen: BillSeen, claim: Claim, *, now: datetime) -> _Bill:
     """Return a bill, or refuse one that this signer may not pay, or not any more, or not at this price."""
     facts = {"bill": str(seen.bill)}
     if row is None or not (row.debtor == claim.signer or row.granted):
