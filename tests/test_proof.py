@@ -4,6 +4,7 @@ Each test tampers as the superuser, in a transaction in which no trigger stands 
 """
 
 import functools
+import io
 import json
 import re
 import subprocess
@@ -1250,6 +1251,27 @@ def test_an_incremental_proof_goes_on_from_what_the_last_clean_one_left(fresh_da
     file.unlink()
     whole = prove_in_a_shell(fresh_database, "--incremental")
     assert f"snapshot_differs\t{hoa.account}\t" in whole.stdout
+
+
+def test_processes_together_name_what_one_names_by_itself(fresh_database: TestDatabase) -> None:
+    """Each order and event is walked over by exactly one of them, in the snapshot of the one that asks."""
+    with City(fresh_database) as city:
+        hoa, binh = city.citizen(available=100), city.citizen()
+        for _ in range(12):
+            given = {"payer": hoa.account, "payee": binh.account, "amount": "1", "memo": ""}
+            assert hoa.send("POST", "/v1/transfers", hoa.order("transfer", **given)).status == 201
+    with fresh_database.superuser() as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute("UPDATE person.order_content SET signature = sha256(signature) WHERE signature IS NOT NULL")
+        owner.execute("UPDATE ledger.event SET bytes = bytes || ' '::bytea")
+    url = fresh_database.audit_engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with prove.snapshot(fresh_database.audit_engine).connect() as connection:
+        alone = sorted(map(str, prove.books(connection)))
+        bar = prove.Bar(1, to=io.StringIO())
+        crowd = sorted(map(str, prove.at_once(connection, url, since=None, processes=3, bar=bar)))
+    assert crowd == alone
+    assert sum("signature_invalid" in one for one in alone) >= 12
+    assert sum("event_not_canonical" in one for one in alone) > 20
 
 
 def test_the_proof_reads_one_snapshot_while_the_city_works(story: Story) -> None:

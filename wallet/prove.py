@@ -1,17 +1,24 @@
 """Prove the books: `make prove`. Exits with 0 when nothing differs, else with 1 after naming each difference.
 
+How     Everything reads one snapshot of the database, as the audit role, which can write nothing. The questions are asked of
+        the database; what is stored word for word (orders, signatures, events) is walked over, by a process for each
+        processor where there is much of it. Nothing is kept in memory but the differences.
+
 With `--incremental` it goes on from the closed period up to which the last clean proof has proven the books, kept in
-`proven.json`. It reads as the audit role, which can write nothing, in one snapshot of the database.
+`proven.json`.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from datetime import date, datetime
 from pathlib import Path
+from typing import Final, TextIO
 
 import sqlalchemy as sa
 
@@ -20,7 +27,7 @@ from wallet.bills import proof as bills
 from wallet.config import postgres_url
 from wallet.identity import proof as identity
 from wallet.ledger import proof
-from wallet.ledger.proof import Base, Difference
+from wallet.ledger.proof import Base, Difference, Part
 
 
 def books(connection: sa.Connection, *, since: Base | None = None) -> Iterator[Difference]:
@@ -30,6 +37,12 @@ def books(connection: sa.Connection, *, since: Base | None = None) -> Iterator[D
         connection: of the audit role.
         since: what an earlier proof has proven; None: from the first posting.
     """
+    yield from _asked(connection, since)
+    yield from proof.contents(connection, since=since)
+
+
+def _asked(connection: sa.Connection, since: Base | None) -> Iterator[Difference]:
+    """Yield what the database itself can tell."""
     yield from proof.ledger(connection, since=since)
     yield from proof.differences(connection, identity.QUESTIONS)
     for verbs in (transfers, holds, refunds, accounts):
@@ -40,6 +53,94 @@ def books(connection: sa.Connection, *, since: Base | None = None) -> Iterator[D
 def snapshot(engine: sa.Engine) -> sa.Engine:
     """Return the engine as `books` wants it: one read-only snapshot, and as long as it takes."""
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+ALONE_BELOW: Final = 20_000
+"""Orders and events that one process walks over in the time in which others would start."""
+
+BAR_EVERY_S: Final = 0.2
+_BAR_WIDTH: Final = 30
+
+
+class _Walked:
+    """How many rows all processes have walked over."""
+
+    def __init__(self) -> None:
+        self.count = _SPAWN.Value("q", 0)
+
+    def tick(self, rows: int) -> None:
+        with self.count:
+            self.count.value += rows
+
+
+_SPAWN: Final = multiprocessing.get_context("spawn")
+"""Not a fork: a database connection must not be in two processes."""
+
+_walked: _Walked | None = None
+"""Of a process that walks over a part: set once, as it starts."""
+
+
+def _start(walked: _Walked) -> None:
+    global _walked
+    _walked = walked
+
+
+def _part(url: str, snapshot_id: str, since: Base | None, part: Part) -> list[Difference]:
+    """Walk over a part of what is stored word for word, in the snapshot of the process that asks."""
+    assert _walked is not None, "set as this process started"
+    with snapshot(db.engine(url, name=f"prove-{part.number}")).connect() as connection:
+        connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{snapshot_id}'")
+        connection.exec_driver_sql("SET statement_timeout = 0")
+        return list(proof.contents(connection, since=since, part=part, tick=_walked.tick))
+
+
+def at_once(
+    connection: sa.Connection, url: str, *, since: Base | None, processes: int, bar: "Bar"
+) -> Iterator[Difference]:
+    """Yield what `books` yields, the walk divided among processes.
+
+    Args:
+        connection: of the audit role, in the snapshot that is proved, which has to stay as long as this is read from.
+        url: of the audit role.
+        since: as in `books`.
+        processes: how many.
+        bar: shown meanwhile.
+    """
+    connection.exec_driver_sql("SET idle_in_transaction_session_timeout = 0")  # it waits for the others
+    id = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
+    with ProcessPoolExecutor(processes, _SPAWN, initializer=_start, initargs=(bar.walked,)) as pool:
+        parts = [pool.submit(_part, url, id, since, Part(number, processes)) for number in range(processes)]
+        for difference in _asked(connection, since):
+            bar.show()
+            yield difference
+        for part in parts:
+            while not wait([part], timeout=BAR_EVERY_S).done:
+                bar.show()
+            yield from part.result()
+    bar.clear()
+
+
+class Bar:
+    """How far the walk is, on a terminal; silent elsewhere."""
+
+    def __init__(self, rows: int, *, to: TextIO) -> None:
+        self.walked = _Walked()
+        self._rows, self._to, self._begun = max(1, rows), to, time.monotonic()
+
+    def show(self) -> None:
+        """Draw it, over where it was drawn before."""
+        if not self._to.isatty():
+            return
+        share = min(1.0, self.walked.count.value / self._rows)
+        filled = "█" * round(share * _BAR_WIDTH)
+        seconds = time.monotonic() - self._begun
+        self._to.write(f"\r{filled:░<{_BAR_WIDTH}} {share:4.0%} of {self._rows:,} orders and events, {seconds:.0f} s ")
+        self._to.flush()
+
+    def clear(self) -> None:
+        """Leave the line empty for what is to be said."""
+        if self._to.isatty():
+            self._to.write("\r\033[K")
 
 
 def remembered(path: Path) -> Base | None:
@@ -72,6 +173,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     parser.add_argument(
         "--incremental", action="store_true", help="go on from what the last clean proof has proven, if there is any"
     )
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="that walk over the orders and events (%(default)s)"
+    )
     asked = parser.parse_args(arguments)
     url = postgres_url("AUDIT_DATABASE_URL", os.environ.get("AUDIT_DATABASE_URL", ""))
     file = Path(os.environ.get("VAR_DIR", "var")) / "proven.json"
@@ -79,8 +183,16 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     started, found = time.monotonic(), 0
     with snapshot(db.engine(url, name="prove")).connect() as connection:
         connection.exec_driver_sql("SET statement_timeout = 0")
-        for difference in books(connection, since=since):
+        rows, processes = sum(proof.counts(connection)[one] for one in ("authority", "event")), asked.processes
+        bar = Bar(rows, to=sys.stderr)
+        differences = (
+            at_once(connection, url, since=since, processes=processes, bar=bar)
+            if processes > 1 and rows >= ALONE_BELOW
+            else books(connection, since=since)
+        )
+        for difference in differences:
             found += 1
+            bar.clear()
             print(f"{difference.code}\t{difference.subject}\t{difference.detail}")
         counts, proven = proof.counts(connection), proof.base(connection)
     looked = ", ".join(f"{count} {name}" for name, count in counts.items())
