@@ -3,7 +3,8 @@
 What    Citizens with a key and a wallet that a bank line topped up; agencies with accounts by budget line. Then, over the
         past days, transfers between wallets and bill payments of one to four lines, each with its authority, outcome,
         entry, postings and event, so that the tables have their true size. A few wallets are busy and so is one agency.
-Not so  The orders' own bytes are left out, as if they had been erased: nobody signed them. Bills are not made either.
+Not so  The orders' own bytes are left out, as if they had been erased, unless `signing` is given: then everything is a
+        transfer, ordered and signed by its payer's own key. Bills are not made.
 How     Rows are drawn into two staging tables and copied from there; `_COPY` is all that knows the ledger's columns. Foreign
         keys are not checked meanwhile, and the plain indexes are made anew afterwards.
 """
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, LiteralString
+from typing import Final, LiteralString, Protocol
 from uuid import UUID
 
 import psycopg
@@ -42,14 +43,29 @@ class Payer:
     key_id: str
 
 
+class Signing(Protocol):
+    """Whoever signs the orders of a filled city."""
+
+    @property
+    def keys(self) -> dict[str, list[str]]:
+        """The wallets' P-256 keys: their thumbprints as `key_ids`, their points as `xs` and `ys`, in base64url."""
+
+    def sign(self, admin: psycopg.Connection) -> None:
+        """Write person.order_content for each transfer that is staged in fill.entry and fill.posting."""
+
+
 _FOUND: Final = """
 CREATE SCHEMA fill;
+CREATE FUNCTION fill.made_up(text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT rtrim(translate(encode(sha256(convert_to($1, 'UTF8')), 'base64'), '+/', '-_'), '=')
+$$;
 CREATE TABLE fill.wallet AS
     SELECT n::int AS n, uuidv7(%(before)s) AS holder, uuidv7(%(before)s) AS account, uuidv7(%(before)s) AS enrolled,
-           rtrim(translate(encode(sha256(convert_to('key ' || n, 'UTF8')), 'base64'), '+/', '-_'), '=') AS key_id,
-           rtrim(translate(encode(sha256(convert_to('x ' || n, 'UTF8')), 'base64'), '+/', '-_'), '=') AS x,
-           rtrim(translate(encode(sha256(convert_to('y ' || n, 'UTF8')), 'base64'), '+/', '-_'), '=') AS y
-    FROM generate_series(0, %(wallets)s - 1) AS n;
+           coalesce(k.id, fill.made_up('key ' || n)) AS key_id, coalesce(k.x, fill.made_up('x ' || n)) AS x,
+           coalesce(k.y, fill.made_up('y ' || n)) AS y
+    FROM generate_series(0, %(wallets)s - 1) AS n
+    LEFT JOIN unnest(%(key_ids)s::text[], %(xs)s::text[], %(ys)s::text[]) WITH ORDINALITY AS k (id, x, y, nth)
+           ON k.nth = n + 1;
 ALTER TABLE fill.wallet ADD PRIMARY KEY (n);
 CREATE TABLE fill.line AS
     SELECT n::int AS n, uuidv7(%(before)s) AS holder, uuidv7(%(before)s) AS account
@@ -61,6 +77,11 @@ CREATE UNLOGGED TABLE fill.entry (
     key_id TEXT, entry UUID, effective_at TIMESTAMPTZ, event UUID, event_type TEXT, body TEXT
 );
 CREATE UNLOGGED TABLE fill.posting (entry UUID, n BIGINT, line SMALLINT, debit UUID, credit UUID, amount BIGINT);
+
+CREATE FUNCTION fill.digest(uuid) RETURNS bytea LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT sha256(c.salt || c.bytes) FROM person.order_content c WHERE c.authority = $1),
+                    sha256(uuid_send($1)))
+$$;
 
 INSERT INTO identity.holder (id, kind, opened_at) SELECT holder, 'outside', now() + %(before)s FROM fill.bank;
 INSERT INTO identity.holder (id, kind, opened_at) SELECT holder, 'agency', now() + %(before)s FROM fill.line;
@@ -142,7 +163,7 @@ INSERT INTO fill.posting
 # From staging into the books, in the order in which they happened. All that knows the ledger's columns.
 _COPY: Final = """
 INSERT INTO ledger.authority (id, kind, signer, order_id, order_kind, key_id, digest, at)
-    SELECT authority, authority_kind, signer, order_id, order_kind, key_id, sha256(uuid_send(authority)), at
+    SELECT authority, authority_kind, signer, order_id, order_kind, key_id, fill.digest(authority), at
     FROM fill.entry ORDER BY n;
 INSERT INTO ledger.entry (id, authority, kind, effective_at, posted_at)
     SELECT entry, authority, kind, effective_at, at FROM fill.entry ORDER BY n;
@@ -158,7 +179,7 @@ INSERT INTO ledger.event (id, type, subject, actor, authority, entry, at, bytes)
         '"refunds":"","reverses":"","settles":""},"order":{"authority":"%%s","digest":"%%s","kind":"%%s"}},"id":"%%s","subject":"%%s","type":"%%s",'
         '"v":"1"}',
         e.signer, to_char(e.at AT TIME ZONE 'UTC', %(instant)s), to_char(e.effective_at AT TIME ZONE 'UTC', %(instant)s),
-        e.entry, e.kind, p.said, e.authority, encode(sha256(uuid_send(e.authority)), 'hex'), e.order_kind, e.event, e.entry,
+        e.entry, e.kind, p.said, e.authority, encode(fill.digest(e.authority), 'hex'), e.order_kind, e.event, e.entry,
         e.event_type), 'UTF8')
     FROM fill.entry e
     JOIN (SELECT n, string_agg(format('{"amount":"%%s","credit":"%%s","debit":"%%s"}', amount, credit, debit), ','
@@ -180,13 +201,16 @@ INSTANT: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 FILLED: Final = ("authority", "outcome", "entry", "posting", "event")
 
 
-def city(superuser_url: str, *, wallets: int, postings: int, say: Say = lambda _: None) -> None:
+def city(
+    superuser_url: str, *, wallets: int, postings: int, signing: Signing | None = None, say: Say = lambda _: None
+) -> None:
     """Fill an empty, migrated database.
 
     Args:
         superuser_url: of that database.
         wallets: how many people, each with one wallet and 10^9 đồng.
         postings: how many there shall be beside the top-ups, to about one in a hundred.
+        signing: signs each order; needs a key for each wallet.
         say: told how far it is.
     """
     began = datetime.now(UTC) - timedelta(days=DAYS)
@@ -194,16 +218,21 @@ def city(superuser_url: str, *, wallets: int, postings: int, say: Say = lambda _
         admin.execute("SELECT setseed(0.1121)")
         before = began - timedelta(hours=1) - datetime.now(UTC)
         common = {"before": before, "instant": INSTANT, "wallets": wallets, "lines": LINES, "topup": TOPUP}
+        common |= signing.keys if signing else {"key_ids": [], "xs": [], "ys": []}
         _run(admin, _FOUND, common)
         for first in range(0, wallets, CHUNK):
             _run(admin, _TOPUPS + _COPY, {**common, "first": first, "entries": CHUNK})
-        entries = round(postings / POSTINGS_OF_AN_ENTRY)
+        transfers = 1.0 if signing else TRANSFERS
+        entries = round(postings / (1 if signing else POSTINGS_OF_AN_ENTRY))
         step = (timedelta(days=DAYS) - timedelta(hours=1)) / max(1, entries)
-        traffic = {**common, "began": began, "step": step, "transfers": TRANSFERS}
+        traffic = {**common, "began": began, "step": step, "transfers": transfers}
         started = time.monotonic()
         for first in range(0, entries, CHUNK):
             chunk = min(CHUNK, entries - first)
-            _run(admin, _TRAFFIC + _COPY, {**traffic, "first": first, "entries": chunk})
+            _run(admin, _TRAFFIC, {**traffic, "first": first, "entries": chunk})
+            if signing:
+                signing.sign(admin)
+            _run(admin, _COPY, traffic)
             say(f"filled {first + chunk:,} of {entries:,} entries in {time.monotonic() - started:.0f} s")
         _run(admin, _BALANCES, {})
     with psycopg.connect(superuser_url, autocommit=True) as admin:

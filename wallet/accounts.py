@@ -25,7 +25,7 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, 'account or state is not that of the signed order' FROM ledger.authority a
         JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
         JOIN person.order_content c ON c.authority = a.id
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE a.kind = 'signed_order' AND a.order_kind IN ('account_freeze', 'account_thaw', 'account_close')
           AND (SELECT jsonb_agg(jsonb_build_array(m.account::text, m.status)) FROM ledger.account_move m
                WHERE m.authority = a.id)

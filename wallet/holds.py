@@ -31,7 +31,7 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, 'payer, payee or amount is not that of the signed order' FROM ledger.authority a
         JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
         JOIN person.order_content c ON c.authority = a.id
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE a.order_kind = 'hold'
           AND (SELECT jsonb_agg(jsonb_build_array(h.account::text, h.payee::text, h.amount::text))
                FROM ledger.hold h WHERE h.authority = a.id)
@@ -40,13 +40,13 @@ QUESTIONS: Final[dict[str, str]] = {
     "hold_end_not_as_signed": """
         SELECT h.id, format('ends %s, signed to end %s', h.lapses_at, to_timestamp((s.said ->> 'lapses_at')::numeric))
         FROM ledger.hold h JOIN person.order_content c ON c.authority = h.authority
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE extract(epoch FROM h.lapses_at) IS DISTINCT FROM (s.said ->> 'lapses_at')::numeric""",
     "capture_not_as_signed": """
         SELECT a.id, 'hold, amount or end is not that of the signed order' FROM ledger.authority a
         JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
         JOIN person.order_content c ON c.authority = a.id
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE a.order_kind = 'hold_capture'
           AND (SELECT jsonb_agg(jsonb_build_array(r.hold::text, r.captured::text)) FROM ledger.resolution r
                WHERE r.authority = a.id AND r.kind = 'capture' AND (r.final OR s.said ->> 'final' = 'false'))
@@ -55,7 +55,7 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, 'the hold is not that of the signed order' FROM ledger.authority a
         JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
         JOIN person.order_content c ON c.authority = a.id
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE a.order_kind = 'hold_void'
           AND (SELECT jsonb_agg(r.hold::text) FROM ledger.resolution r WHERE r.authority = a.id AND r.kind = 'void')
               IS DISTINCT FROM jsonb_build_array(s.said ->> 'hold')""",

@@ -31,7 +31,7 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, 'entry, lines or amounts are not those of the signed order' FROM ledger.authority a
         JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
         JOIN person.order_content c ON c.authority = a.id
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE a.kind = 'signed_order' AND a.order_kind = 'refund'
           AND (SELECT jsonb_agg(jsonb_build_array(e.refunds::text, p.of_line::text, p.amount::text) ORDER BY p.of_line)
                FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id WHERE e.authority = a.id)
@@ -43,7 +43,7 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, 'the entry is not that of the signed order' FROM ledger.authority a
         JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
         JOIN person.order_content c ON c.authority = a.id
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE a.kind = 'signed_order' AND a.order_kind = 'reverse'
           AND (SELECT jsonb_agg(e.reverses::text) FROM ledger.entry e WHERE e.authority = a.id)
               IS DISTINCT FROM jsonb_build_array(s.said ->> 'entry')""",

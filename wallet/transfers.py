@@ -26,7 +26,7 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, 'payer, payee or amount is not that of the signed order' FROM ledger.authority a
         JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
         JOIN person.order_content c ON c.authority = a.id
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE a.order_kind = 'transfer'
           AND (SELECT jsonb_agg(jsonb_build_array(p.debit::text, p.credit::text, p.amount::text))
                FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id WHERE e.authority = a.id)

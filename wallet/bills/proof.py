@@ -18,7 +18,7 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, 'payer, bills or amounts are not those of the signed order' FROM ledger.authority a
         JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
         JOIN person.order_content c ON c.authority = a.id
-        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said) AS s
+        CROSS JOIN LATERAL (SELECT convert_from(c.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS s
         WHERE a.order_kind = 'bill_payment'
           AND (SELECT jsonb_agg(jsonb_build_array(x.bill, x.payer, x.amount) ORDER BY x.bill, x.payer)
                FROM (SELECT e.settles::text AS bill, p.debit::text AS payer, sum(p.amount)::text AS amount

@@ -5,7 +5,6 @@ What    Each check is one question to the database, or one walk over it, and yie
 Words   A difference is a code, the thing it is about, and what differs. No difference: the books are proved.
 """
 
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -121,11 +120,6 @@ def _ticking(rows: Iterable[Any], tick: Callable[[int], None]) -> Iterator[Any]:
             tick(TICK)
 
 
-@functools.lru_cache(maxsize=50_000)
-def _key(jwk: str) -> crypto.PublicKey:
-    return crypto.public_key(json.loads(jwk))
-
-
 def signatures(
     connection: sa.Connection,
     *,
@@ -160,7 +154,7 @@ def signatures(
         if row.kind not in ("signed_order", "mandate", "possession"):
             continue
         try:
-            key = _key(row.jwk) if row.jwk else crypto.public_key(said["key"])
+            key = crypto.public_key_of(row.jwk) if row.jwk else crypto.public_key(said["key"])
         except (ValueError, KeyError):
             yield Difference("key_missing", str(row.id), str(row.key_id))
             continue

@@ -107,29 +107,30 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT a.id, a.order_kind FROM ledger.authority a JOIN ledger.outcome o ON o.authority = a.id
         WHERE o.code IS NULL AND NOT EXISTS (SELECT 1 FROM ledger.event v WHERE v.authority = a.id)""",
     "event_differs": """
-        WITH told AS (SELECT v.*, convert_from(v.bytes, 'UTF8')::jsonb AS said FROM ledger.event v)
-        SELECT t.id, t.type FROM told t
-        WHERE t.said ->> 'id' <> t.id::text OR t.said ->> 'type' <> t.type OR t.said ->> 'subject' <> t.subject
-           OR t.said ->> 'actor' <> coalesce(t.actor::text, '') OR t.said ->> 'v' <> '1'
-           OR (t.said ->> 'at')::timestamptz <> t.at""",
+        SELECT v.id, v.type FROM ledger.event v
+        CROSS JOIN LATERAL (SELECT convert_from(v.bytes, 'UTF8')::jsonb AS said OFFSET 0) AS t  -- read once: OFFSET keeps it whole
+        WHERE t.said ->> 'id' <> v.id::text OR t.said ->> 'type' <> v.type OR t.said ->> 'subject' <> v.subject
+           OR t.said ->> 'actor' <> coalesce(v.actor::text, '') OR t.said ->> 'v' <> '1'
+           OR (t.said ->> 'at')::timestamptz <> v.at""",
     "event_entry_differs": """
-        WITH told AS (SELECT v.entry, v.id, convert_from(v.bytes, 'UTF8')::jsonb -> 'data' -> 'entry' AS said
-                      FROM ledger.event v WHERE v.entry IS NOT NULL)
-        SELECT t.id, format('entry %s', t.entry) FROM told t
-        LEFT JOIN ledger.entry e ON e.id = t.entry
+        SELECT v.id, format('entry %s', v.entry) FROM ledger.event v
+        CROSS JOIN LATERAL (SELECT convert_from(v.bytes, 'UTF8')::jsonb -> 'data' -> 'entry' AS said OFFSET 0) AS t
+        LEFT JOIN ledger.entry e ON e.id = v.entry
         LEFT JOIN LATERAL (
             SELECT jsonb_agg(jsonb_build_object('debit', p.debit::text, 'credit', p.credit::text, 'amount', p.amount::text)
                              ORDER BY p.line) AS postings
-            FROM ledger.posting p WHERE p.entry = t.entry) AS p ON true
-        WHERE e.id IS NULL OR t.said -> 'postings' IS DISTINCT FROM p.postings OR t.said ->> 'id' <> e.id::text
-           OR t.said ->> 'kind' <> e.kind OR t.said ->> 'settles' <> coalesce(e.settles::text, '')
-           OR t.said ->> 'reverses' <> coalesce(e.reverses::text, '') OR t.said ->> 'refunds' <> coalesce(e.refunds::text, '')
-           OR (t.said ->> 'effective_at')::timestamptz <> e.effective_at""",
+            FROM ledger.posting p WHERE p.entry = v.entry) AS p ON true
+        WHERE v.entry IS NOT NULL AND (
+            e.id IS NULL OR t.said -> 'postings' IS DISTINCT FROM p.postings OR t.said ->> 'id' <> e.id::text
+            OR t.said ->> 'kind' <> e.kind OR t.said ->> 'settles' <> coalesce(e.settles::text, '')
+            OR t.said ->> 'reverses' <> coalesce(e.reverses::text, '') OR t.said ->> 'refunds' <> coalesce(e.refunds::text, '')
+            OR (t.said ->> 'effective_at')::timestamptz <> e.effective_at)""",
     "event_order_differs": """
-        SELECT v.id, v.type FROM ledger.event v LEFT JOIN ledger.authority a ON a.id = v.authority
+        SELECT v.id, v.type FROM ledger.event v
+        CROSS JOIN LATERAL (SELECT convert_from(v.bytes, 'UTF8')::jsonb #> '{data,order}' AS said OFFSET 0) AS t
+        LEFT JOIN ledger.authority a ON a.id = v.authority
         WHERE v.authority IS NOT NULL
-          AND (convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,order,authority}' IS DISTINCT FROM a.id::text
-               OR convert_from(v.bytes, 'UTF8')::jsonb #>> '{data,order,digest}' IS DISTINCT FROM encode(a.digest, 'hex')
+          AND (t.said ->> 'authority' IS DISTINCT FROM a.id::text OR t.said ->> 'digest' IS DISTINCT FROM encode(a.digest, 'hex')
                OR v.actor IS DISTINCT FROM a.signer)""",
     # Holds: within their amount and their time, resolved once, and their payee's alone.
     "hold_exceeded": """
