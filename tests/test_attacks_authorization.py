@@ -65,6 +65,7 @@ MAY_ASK = {
     "ledger.posted_effective",
     "ledger.posted_recorded",
     "ledger.posted_through",
+    "ledger.settled_by",
 }
 """Pure questions, asked with the caller's own rights: all that an auditor may execute."""
 

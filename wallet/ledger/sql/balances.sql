@@ -36,18 +36,27 @@ LANGUAGE sql STABLE AS $$
     FROM ledger.period p WHERE p.ends < ledger.day_of(p_at)
 $$;
 
+-- settled_by: a seq beyond which no posting takes effect by an instant, nor is recorded by it: what had been given out when the
+-- first period that ends with its day or later was closed. Nothing takes effect in a closed period; and for what was recorded, the
+-- closing has to be ten minutes later than the instant, which is longer than any unit lives.
+CREATE OR REPLACE FUNCTION ledger.settled_by(p_at timestamptz) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT p.seq_at_close FROM ledger.period p WHERE p.ends >= ledger.day_of(p_at) AND p.closed_at >= p_at + INTERVAL '10 minutes'
+                     ORDER BY p.ends, p.seq_at_close LIMIT 1), 9223372036854775807)
+$$;
+
 -- posted_effective: what an account had posted at an instant of the world: all entries effective up to and including it.
--- From the snapshot of the last period that ended by then, and the postings since; see `close_period` for why the period's
--- mark bounds them.
+-- From the snapshot of the last period that ended by then, and the postings between that period's mark (see `close_period`) and the
+-- closing of the instant's own day: as quick for a day long past as for today.
 CREATE OR REPLACE FUNCTION ledger.posted_effective(p_account uuid, p_at timestamptz) RETURNS bigint
 LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT s.effective FROM ledger.snapshot s WHERE s.account = a.id AND s.ends <= base.ends ORDER BY s.ends DESC LIMIT 1), 0)
          + CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END
-         * (coalesce((SELECT sum(p.amount) FROM ledger.posting p WHERE p.debit = a.id AND p.seq > base.mark
+         * (coalesce((SELECT sum(p.amount) FROM ledger.posting p WHERE p.debit = a.id AND p.seq > base.mark AND p.seq <= base.settled
                       AND p.effective_at >= base.after AND p.effective_at <= p_at), 0)
-            - coalesce((SELECT sum(p.amount) FROM ledger.posting p WHERE p.credit = a.id AND p.seq > base.mark
+            - coalesce((SELECT sum(p.amount) FROM ledger.posting p WHERE p.credit = a.id AND p.seq > base.mark AND p.seq <= base.settled
                         AND p.effective_at >= base.after AND p.effective_at <= p_at), 0))::bigint
-    FROM ledger.account a CROSS JOIN ledger.base_of(p_at) AS base
+    FROM ledger.account a CROSS JOIN (SELECT b.*, ledger.settled_by(p_at) AS settled FROM ledger.base_of(p_at) AS b OFFSET 0) AS base
     WHERE a.id = p_account
 $$;
 
@@ -56,9 +65,11 @@ CREATE OR REPLACE FUNCTION ledger.posted_recorded(p_account uuid, p_at timestamp
 LANGUAGE sql STABLE AS $$
     SELECT coalesce((SELECT s.sequenced FROM ledger.snapshot s WHERE s.account = a.id AND s.ends <= base.ends ORDER BY s.ends DESC LIMIT 1), 0)
          + CASE a.normal WHEN 'debit' THEN 1 ELSE -1 END
-         * (coalesce((SELECT sum(p.amount) FROM ledger.posting p WHERE p.debit = a.id AND p.seq > base.mark AND p.posted_at <= p_at), 0)
-            - coalesce((SELECT sum(p.amount) FROM ledger.posting p WHERE p.credit = a.id AND p.seq > base.mark AND p.posted_at <= p_at), 0))::bigint
-    FROM ledger.account a CROSS JOIN ledger.base_of(p_at) AS base
+         * (coalesce((SELECT sum(p.amount) FROM ledger.posting p WHERE p.debit = a.id AND p.seq > base.mark AND p.seq <= base.settled
+                      AND p.posted_at <= p_at), 0)
+            - coalesce((SELECT sum(p.amount) FROM ledger.posting p WHERE p.credit = a.id AND p.seq > base.mark AND p.seq <= base.settled
+                        AND p.posted_at <= p_at), 0))::bigint
+    FROM ledger.account a CROSS JOIN (SELECT b.*, ledger.settled_by(p_at) AS settled FROM ledger.base_of(p_at) AS b OFFSET 0) AS base
     WHERE a.id = p_account
 $$;
 

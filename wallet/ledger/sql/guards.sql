@@ -41,6 +41,6 @@ GRANT EXECUTE ON FUNCTION
 TO wallet_app;
 -- Pure questions, which run with the caller's own rights.
 GRANT EXECUTE ON FUNCTION
-    ledger.day_of(timestamptz), ledger.day_start(date), ledger.base_of(timestamptz),
+    ledger.day_of(timestamptz), ledger.day_start(date), ledger.base_of(timestamptz), ledger.settled_by(timestamptz),
     ledger.posted_effective(uuid, timestamptz), ledger.posted_recorded(uuid, timestamptz), ledger.posted_through(uuid, bigint)
 TO wallet_app, wallet_audit;
