@@ -39,6 +39,7 @@ MAY_WRITE = {
     **dict.fromkeys((f"ledger.{name}" for name in LEDGER), ()),
     "person.order_content": (),
     "person.person": ("INSERT",),
+    "person.receipt_link": ("INSERT", "UPDATE serial", "UPDATE made_at", "UPDATE ended_at"),
     "identity.holder": ("INSERT",),
     "identity.role": ("INSERT",),
     "identity.key": ("INSERT", "UPDATE state", "UPDATE revoked_at"),

@@ -25,6 +25,7 @@ from wallet.bills import agencies as _agencies
 from wallet.config import Config
 from wallet.ledger import guard
 from wallet.limits import Limits
+from wallet.receipts import Log
 from wallet.refusal import Refusal
 from wallet.web import (
     accounts,
@@ -109,8 +110,12 @@ class Service(Flask):
         )
 
 
-def create(config: Config) -> Flask:
+def create(config: Config, *, log: Log | None = None) -> Flask:
     """Make the application.
+
+    Args:
+        config: the environment's.
+        log: what receipts are proved by.
 
     Raises:
         guard.UnsafeRole: the database role could write the books around the ledger.
@@ -132,6 +137,7 @@ def create(config: Config) -> Flask:
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
+        log=log,
     )
     engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
     try:

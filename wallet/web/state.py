@@ -12,6 +12,7 @@ from wallet.config import Config
 from wallet.crypto import PublicKey
 from wallet.identity.sessions import SignedIn
 from wallet.limits import Limits
+from wallet.receipts import Log, NoLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,8 @@ class State:
     audit: sa.Engine
     city: City
     limits: Limits
+    log: Log | None = None
+    """The log that receipts are proved by; None where it has no key or place yet."""
     keys: dict[str, PublicKey] = field(default_factory=dict)
     """Public keys by thumbprint. A thumbprint names one key for ever, so an entry is never wrong; whether the key is
     still alive is asked of the database each time."""
@@ -44,3 +47,15 @@ def now() -> datetime:
 def me() -> SignedIn | None:
     """Return who is signed in on this page, if anybody."""
     return cast("SignedIn | None", g.get("me"))
+
+
+def the_log() -> Log:
+    """Return the log.
+
+    Raises:
+        NoLog.
+    """
+    log = state().log
+    if log is None:
+        raise NoLog
+    return log
