@@ -1,4 +1,4 @@
-"""A log in memory, for tests of what is proved by it: it seals every event of a database, and publishes when it is told to."""
+"""A log in memory, for tests of what is proved by it: it seals all events of a database when it is told to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -11,7 +11,10 @@ from tests import memory_log
 from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.memory_log import MemoryLog
+from wallet.canonical import Json
 from wallet.client import Reply
+from wallet.crypto import PrivateKey
+from wallet.ids import HolderId
 from wallet.log import claims, evidence, statement
 from wallet.log.note import Note
 
@@ -70,10 +73,8 @@ def test_every_kind_of_signed_order_has_a_receipt_that_verifies(town: Town) -> N
     bills = [city.bill(debtor=hoa, amounts=[20_000, 5_000]), city.bill(debtor=hoa, amounts=[7_000])]
     paid = hoa.act("/v1/bill-payments", "bill_payment", payer=hoa.account, bills=[one.seen for one in bills]).json()
     first, second = (one["entry"] for one in paid["bills"])
-    back = machine.act(
-        f"/v1/entries/{first}/refunds", "refund", entry=first, lines=[{"line": "2", "amount": "4000"}], reason="thừa"
-    )
-    undone = machine.act(f"/v1/entries/{second}/reversal", "reverse", entry=second, reason="nhầm")
+    back = machine.act("/v1/refunds", "refund", entry=first, lines=[{"line": "2", "amount": "4000"}], reason="thừa")
+    undone = machine.act("/v1/reversals", "reverse", entry=second, reason="nhầm")
     hold = hoa.act(
         "/v1/holds", "hold", payer=hoa.account, payee=binh.account, amount="9000",
         lapses_at=str(int(json.loads(hoa.order("x"))["created"]) + 3600),
@@ -92,14 +93,11 @@ def test_every_kind_of_signed_order_has_a_receipt_that_verifies(town: Town) -> N
 
 def test_a_key_that_enrolled_itself_and_the_one_that_let_it_in_have_receipts(town: Town) -> None:
     citizen = town.city.citizen("Lê Thị Mới")
-    fresh = town.city.signer(citizen.holder, type(citizen.key).generate(), name=citizen.name)  # type: ignore[arg-type]
-    own = {"key": dict(fresh.key.public.jwk), "label": "Máy", "device": "machine", "code": ""}
+    fresh = town.city.signer(HolderId(UUID(citizen.holder)), PrivateKey.generate())
+    own: dict[str, Json] = {"key": dict(fresh.key.public.jwk), "label": "Máy", "device": "machine", "code": ""}
     enrolled = fresh.act("/v1/keys", "key_enrol", **own)
-    order = json.loads(fresh.order("key_approve", key=fresh.key.public.id))
     approved = citizen.act(f"/v1/keys/{fresh.key.public.id}/approvals", "key_approve", key=fresh.key.public.id)
-    assert (enrolled.status, approved.status, order["kind"]) == (201, 201, "key_approve")
-    sent = town.city.send(fresh, town.binh, 1)  # nothing available: refused, by a key that needed approval
-    assert sent.status == 402
+    assert (enrolled.status, approved.status) == (201, 201)
     town.log.seal(town.city.engine)
     with town.city.engine.connect() as connection:
         asked = "SELECT order_id, order_kind FROM ledger.authority WHERE signer = %s AND order_kind LIKE 'key_%%'"
@@ -111,11 +109,13 @@ def test_a_key_that_enrolled_itself_and_the_one_that_let_it_in_have_receipts(tow
 
 def test_a_key_let_in_by_an_older_device_is_proved_by_both_events(town: Town) -> None:
     citizen = town.city.citizen("Lê Thị Hai Máy", available=10_000)
-    fresh = town.city.signer(citizen.holder, type(citizen.key).generate())  # type: ignore[arg-type]
+    fresh = town.city.signer(HolderId(UUID(citizen.holder)), PrivateKey.generate())
     fresh.account = citizen.account
-    own = {"key": dict(fresh.key.public.jwk), "label": "Máy", "device": "machine", "code": ""}
+    own: dict[str, Json] = {"key": dict(fresh.key.public.jwk), "label": "Máy", "device": "machine", "code": ""}
     assert fresh.act("/v1/keys", "key_enrol", **own).status == 201
-    assert citizen.act(f"/v1/keys/{fresh.key.public.id}/approvals", "key_approve", key=fresh.key.public.id).status == 201
+    assert (
+        citizen.act(f"/v1/keys/{fresh.key.public.id}/approvals", "key_approve", key=fresh.key.public.id).status == 201
+    )
     sent = town.city.send(fresh, town.binh, 10)
     assert sent.status == 201, sent.body
     town.log.seal(town.city.engine)
@@ -181,7 +181,9 @@ def test_a_shredded_order_has_no_receipt(town: Town) -> None:
     order = town.transfer(memo="xoá tôi đi")
     town.log.seal(town.city.engine)
     with town.city.database.superuser() as owner:
-        asked = "DELETE FROM person.order_content c USING ledger.authority a WHERE a.id = c.authority AND a.order_id = %s"
+        asked = (
+            "DELETE FROM person.order_content c USING ledger.authority a WHERE a.id = c.authority AND a.order_id = %s"
+        )
         assert owner.execute(asked, [order]).rowcount == 1
     assert town.receipt(town.hoa, order).status == 404
 

@@ -257,7 +257,7 @@ def _instant(text: str) -> datetime:
 
 
 def _check_enrolment(report: Report, receipt: Receipt, order: Mapping[str, Any]) -> None:
-    """The key was enrolled for the signer, and let in by an older device where it had to be, before the order."""
+    """The key was enrolled for the signer, and let in by an older device where it had to be."""
     leaves = receipt.enrolment
     if order["kind"] == "key_enrol" and not leaves:
         leaves = receipt.events  # the key's own enrolment, which it signed itself
@@ -275,8 +275,6 @@ def _check_enrolment(report: Report, receipt: Receipt, order: Mapping[str, Any])
     if state != "active" and (leaves != receipt.events or not state):
         raise False_(claims.ENROLMENT, f"the key is {state or 'nobody’s'}")
     report.holds(claims.ENROLMENT, order["signer"])
-    if leaves != receipt.events and max(one.index for one in leaves) >= min(one.index for one in receipt.events):
-        raise False_(claims.KEY_FIRST, "its leaf stands behind the order's")
 
 
 # ---- the log --------------------------------------------------------------------------------------------------------
@@ -292,6 +290,8 @@ def _check_log(
         except (merkle.BadProof, merkle.EntryTooLong) as fault:
             raise False_(claims.LEAF, f"leaf {leaf.index} of {checkpoint.size}: {fault}") from None
         report.holds(claims.LEAF, f"{leaf.index} < {checkpoint.size}")
+    if any(key.index >= event.index for key in receipt.enrolment for event in receipt.events):
+        raise False_(claims.KEY_FIRST, "its leaf stands behind the order's")
     report.holds(claims.KEY_FIRST)
 
 

@@ -19,7 +19,7 @@ REFUSAL: Final = "refusal"
 PROMISED_S: Final = 10
 """Within how many seconds of an acknowledgement its leaves are in the log."""
 
-_FIRST: Final = {ACKNOWLEDGEMENT: "acknowledgement/v1", REFUSAL: "refusal/v1"}
+_VERSION: Final = "v1"
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _INSTANT: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"
 _TEXT: Final = re.compile(
@@ -54,7 +54,7 @@ class Statement:
     def text(self) -> str:
         """What is signed."""
         said = [
-            _FIRST[self.kind], self.origin, f"signer {self.signer}", f"order {self.order}", f"digest {self.digest}",
+            f"{self.kind}/{_VERSION}", self.origin, f"signer {self.signer}", f"order {self.order}", f"digest {self.digest}",
             f"about {self.about}", f"at {self.at}",
         ]  # fmt: skip
         said += [f"by {self.by}"] if self.by else []
@@ -72,7 +72,7 @@ def parse(text: str) -> Statement:
     if found is None:
         raise BadStatement("not an acknowledgement or a refusal")
     said = found.groupdict(default="")
-    kind = next(kind for kind, first in _FIRST.items() if first == said.pop("first"))
+    kind = said.pop("first").partition("/")[0]
     leaves = tuple(b64decode(line[5:]) for line in said.pop("leaves").splitlines())
     read = Statement(kind=kind, leaves=leaves, **said)
     promises = bool(read.by and leaves)
