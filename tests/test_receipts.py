@@ -160,7 +160,7 @@ def test_a_refused_order_gets_the_logs_word_that_it_was_refused_and_no_proof(tow
     reply = town.receipt(poor, json.loads(order)["id"])
     said = reply.json()
     assert (said["kind"], set(said)) == ("refusal", {"v", "kind", "order", "statement"})
-    assert statement.parse(Note.parse(said["statement"].encode()).text).about == "funds_insufficient"
+    assert statement.parse(Note.parse(said["statement"].encode()).text).about == "insufficient_funds"
     report = evidence.verify(reply.body, town.log.keys)
     assert (report.false, report.status) == (None, claims.WORD_ONLY)
 

@@ -14,19 +14,19 @@ Needs   `cryptography` and the standard library.
 
 import argparse
 import io
+import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from wallet.log import as_ordered, claims, merkle, note, statement
 from wallet.log.checkpoint import BadCheckpoint, BadLogKeys, Checkpoint, KeyNotInForce, LogKeys
 from wallet.log.claims import LOCALES, Claim, False_, Locale
 from wallet.log.note import BadKey, BadNote, BadSignature, Note, NotSigned, VerifierKey
-from wallet.log.signed_order import Key, SignedOrder, check_base, read_base, read_order, strings, unb64
+from wallet.log.signed_order import Key, SignedOrder, check_base, host, read_base, read_order, strings, unb64
 
 RECEIPT: Final = "receipt"
 KINDS: Final = (RECEIPT, statement.ACKNOWLEDGEMENT, statement.REFUSAL)
@@ -35,6 +35,9 @@ BYTES_MAX: Final = 8 * 1024 * 1024
 """Twenty bills at the longest leaf there can be, with room; a file beyond it is not read."""
 
 SALT_BYTES: Final = 16
+
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,18}")
+_INSTANT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 _LAST_S: Final = 253_402_300_799
 """The last second that can be written with a year of four digits; a witness may claim a later one."""
@@ -158,19 +161,24 @@ def read(raw: bytes) -> Receipt:
         raise False_(claims.READABLE, str(fault)) from None
 
 
-def _leaves(some: Iterable[Mapping[str, Any]], *, sealed: bool) -> tuple[Leaf, ...]:
+def _leaves(some: object, *, sealed: bool) -> tuple[Leaf, ...]:
     read = []
-    for one in some:
+    for one in _list(some):
         if set(one) != ({"bytes", "index", "proof"} if sealed else {"bytes"}):
             raise ValueError("the members of an event are not those of an event")
         if not sealed:
             read.append(Leaf(text=_text(one["bytes"])))
             continue
-        index = _text(one["index"])
-        if not index.isascii() or not index.isdigit() or str(int(index)) != index:
+        if not _INDEX.fullmatch(index := _text(one["index"])):
             raise ValueError("an index is a whole number")
-        read.append(Leaf(text=_text(one["bytes"]), index=int(index), proof=tuple(map(unb64, one["proof"]))))
+        read.append(Leaf(text=_text(one["bytes"]), index=int(index), proof=tuple(map(unb64, _list(one["proof"])))))
     return tuple(read)
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("a list is missing")
+    return value
 
 
 def _text(value: object) -> str:
@@ -195,7 +203,7 @@ def _check_order(report: Report, signed: SignedOrder, keys: LogKeys) -> dict[str
     if not key.verifies(signed.signature, signed.base.encode()):
         raise False_(claims.SIGNATURE, f"not made by {key.id}")
     report.holds(claims.SIGNATURE, order["signer"])
-    if urlsplit(order["aud"]).netloc != keys.origin.partition("/")[0]:
+    if host(order["aud"]) != keys.origin.partition("/")[0]:
         raise False_(claims.SERVICE, f"the order is for {order['aud']}, the log is {keys.origin}")
     report.holds(claims.SERVICE, order["aud"])
     return order
@@ -250,6 +258,8 @@ def _check_window(report: Report, order: Mapping[str, Any], events: Sequence[Map
 
 
 def _instant(text: str) -> datetime:
+    if not _INSTANT.fullmatch(text):
+        raise ValueError("an instant is spelled otherwise")
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
 
 
@@ -355,7 +365,7 @@ def _check_statement(
 
 # ---- the command ----------------------------------------------------------------------------------------------------
 
-_VERDICTS: Final[Mapping[str, Mapping[Locale, str]]] = {
+VERDICTS: Final[Mapping[str, Mapping[Locale, str]]] = {
     RECEIPT: {
         "vi": "ĐÚNG: lệnh này do khoá của người ký ký, và việc nó làm đã nằm trong nhật ký.",
         "en": "PROVED: the signer's key signed this order, and what it did is in the log.",
@@ -376,7 +386,7 @@ def lines(report: Report, locale: Locale) -> list[str]:
     """Spell a report: a line for each claim that was looked at, then the verdict."""
     told = [f"✓ {one.claim.says(locale)}{f' ({one.about})' if one.about else ''}" for one in report.checked]
     if report.false is None:
-        return [*told, _VERDICTS[report.kind][locale]]
+        return [*told, VERDICTS[report.kind][locale]]
     claim = report.false.claim
     return [*told, f"✗ {claim.says(locale)}", f"{_FALSE[locale]} {claim.code}: {report.false.detail}"]
 

@@ -13,7 +13,6 @@ from base64 import b64decode, b64encode, urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from wallet import crypto
 from wallet.log import claims
@@ -33,7 +32,8 @@ _STATED: Final = re.compile(
     rf"\(([^()]*)\)((?:;(?:created|expires)=[1-9][0-9]{{0,14}}|;(?:keyid|alg|tag|nonce)={_STRING})*)"
 )
 _PARAMETER: Final = re.compile(rf";([a-z]+)=({_STRING}|[0-9]+)")
-_SECONDS: Final = re.compile(r"[1-9][0-9]{0,11}")
+_SECONDS: Final = re.compile(r"[1-9][0-9]{0,10}")
+_ORIGIN: Final = re.compile(r"https?://((?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,8 +180,14 @@ def check_base(said: Mapping[str, str], order: Mapping[str, Any], content: bytes
         raise False_(claims.BODY, "it was made over a body with another SHA-256")
     if said["idempotency-key"] != f'"{order["id"]}"':
         raise False_(claims.ORDER_ID, f"it names {said['idempotency-key']}")
-    if not said["@target-uri"].startswith(order["aud"] + "/") or not urlsplit(order["aud"]).netloc:
+    if not said["@target-uri"].startswith(order["aud"] + "/") or not host(order["aud"]):
         raise False_(claims.AUDIENCE, f"the order is for {order['aud']} and was sent to {said['@target-uri']}")
+
+
+def host(origin: str) -> str:
+    """Return the host and port of an origin; nothing of what is none."""
+    found = _ORIGIN.fullmatch(origin)
+    return found[1] if found else ""
 
 
 def unb64(text: str) -> bytes:

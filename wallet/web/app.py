@@ -31,6 +31,7 @@ from wallet.web import (
     accounts,
     bills,
     citizen,
+    confirmation,
     desk,
     gate,
     holds,
@@ -46,6 +47,7 @@ from wallet.web import (
     rooms,
     send,
     transfers,
+    verify,
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
@@ -58,6 +60,7 @@ DOORS: Final = (
     accounts,
     bills,
     citizen,
+    confirmation,
     desk,
     holds,
     keys,
@@ -70,6 +73,7 @@ DOORS: Final = (
     rooms,
     send,
     transfers,
+    verify,
 )
 
 _FOLDER: Final = Path(__file__).parent
