@@ -21,6 +21,7 @@ _FONTS: Final = Path(__file__).parent / "static" / "vendor" / "be-vietnam-pro"
 _FACE: Final = "Be Vietnam Pro"
 
 # Millimetres and points.
+_A5: Final = (148, 210)
 _MARGIN: Final = 10.0
 _QR_SIDE: Final = 30.0
 _FOOT: Final = 12.0
@@ -103,7 +104,7 @@ class _Sheet:
             self._line(codes, size=_SMALL, grey=True)
         self._amount(_("Cộng"), line["amount"], bold=True)
         for back in line["backs"]:
-            self._amount(_("Đã hoàn ngày %(day)s", day=back["day"].strftime("%d/%m/%Y")), -back["amount"])
+            self._amount(_("Đã hoàn ngày %(day)s", day=back["day"].strftime("%d/%m/%Y")), back["amount"])
         self._rule()
 
     def proof(self, page: Mapping[str, Any], *, transfer: bool) -> None:
@@ -196,7 +197,7 @@ def _document(city: str, *, demo: bool) -> "FPDF":
             self.set_text_color(_GREY)
             self.cell(0, _SMALL * _LEADING, f"{self.page_no()} / {{nb}}", align="C")
 
-    pdf = Document(format="A5")
+    pdf = Document(format=_A5)
     pdf.add_font(_FACE, "", _FONTS / "be-vietnam-pro-400.ttf")
     pdf.add_font(_FACE, "B", _FONTS / "be-vietnam-pro-600.ttf")
     pdf.set_margin(_MARGIN)
