@@ -172,12 +172,6 @@ EXPECTED_STATUS = {
     "not admitted": 403,
     "audit, balance at no instant": 400,
 }
-    "problem": 404,
-    "check, mistyped": 404,
-    "bill, of nobody": 404,
-    "not admitted": 403,
-    "audit, balance at no instant": 400,
-}
 
 
 @dataclass(slots=True, kw_only=True)

@@ -24,7 +24,15 @@ HOSTILE = "{{7*7}} <script>alert(1)</script> javascript:alert(1) **đậm** (\\)
 
 
 def page_of(**changes: Any) -> dict[str, Any]:
-    line = {"name": "Phí sao y", "amount": 1_001_005, "chuong": "825", "tieu_muc": "2716", "dia_ban": "474"}
+    line = {
+        "name": "Phí sao y",
+        "amount": 1_001_005,
+        "chuong": "825",
+        "tieu_muc": "2716",
+        "dia_ban": "19789",
+        "tieu_muc_name": "Phí chứng thực",
+        "area_name": "Phường Thuận Hóa",
+    }
     bill = {
         "agency": "Ủy ban nhân dân phường Thuận Hóa", "procedure": "Chứng thực bản sao", "code": "AB2CD-34EFG",
         "dossier": "000.00.32.H57-261121-0001", "debtor_name": "Nguyễn Thị Hồng Hoa", "lines": [line],
@@ -81,7 +89,7 @@ def test_it_names_number_amount_in_figures_and_in_words_and_everything_that_was_
     for shown in (
         "Xác nhận thanh toán", "21/11/2026 10:05", "1.001.005 ₫", "01M80-7V1WY-FGZ9Q-2M8X0-A1B2C3",
         "Một triệu không trăm linh một nghìn không trăm linh năm đồng", "Nguyễn Thị Hồng Hoa", "Chứng thực bản sao",
-        "000.00.32.H57-261121-0001", "AB2CD-34EFG", "825", "2716", "474", "DỮ LIỆU MẪU",
+        "000.00.32.H57-261121-0001", "AB2CD-34EFG", "Chương 825, tiểu mục 2716 Phí chứng thực, địa bàn Phường Thuận Hóa", "DỮ LIỆU MẪU",
         "chưa phải là biên lai điện tử",
     ):  # fmt: skip
         assert shown in said, shown

@@ -20,9 +20,18 @@ def judge(order: Mapping[str, Any], events: Sequence[Event]) -> bool:
     """Say whether `events`, all that an order caused, are what it said. What cannot be read is not as ordered."""
     judged = _JUDGES.get(order["kind"], _moved_nothing)
     try:
-        return bool(events) and judged(order, events)
-    except (KeyError, TypeError, ValueError):
+        return bool(events) and moved(events) >= 0 and judged(order, events)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return False
+
+
+def moved(events: Sequence[Event]) -> int:
+    """Return how many đồng the events moved.
+
+    Raises:
+        KeyError, TypeError, ValueError: an entry cannot be read.
+    """
+    return sum(_dong(amount) for event in events if "entry" in event["data"] for _, _, amount in _moves(event))
 
 
 def _entry(event: Event) -> Mapping[str, Any]:

@@ -228,7 +228,7 @@ def _check_events(report: Report, receipt: Receipt, order: Mapping[str, Any]) ->
     _check_window(report, order, events)
     if not as_ordered.judge(order, events):
         raise False_(claims.ENTRY, "the events are not what the order said, or not all of it")
-    report.holds(claims.ENTRY, f"{order['kind']}: {len(events)}")
+    report.holds(claims.ENTRY, f"{order['kind']}, {as_ordered.moved(events)} VND")
     return events
 
 

@@ -25,6 +25,7 @@ _A5: Final = (148, 210)
 _MARGIN: Final = 10.0
 _QR_SIDE: Final = 30.0
 _FOOT: Final = 12.0
+_GAP: Final = 0.8
 _LABEL_WIDTH: Final = 34.0
 _SMALL, _TEXT, _HEAD, _TITLE, _SUM = 7.0, 8.5, 9.5, 14.0, 20.0
 _LEADING: Final = 0.5
@@ -96,6 +97,7 @@ class _Sheet:
         self._line(line["procedure"])
         about = f"{_('Hồ sơ')} {line['dossier']} · {_('Mã khoản')} {line['code']}"
         self._line(f"{about} · {_('Người phải nộp')}: {line['debtor_name']}", size=_SMALL, grey=True)
+        self._pdf.ln(_GAP)
         for one in line["lines"]:
             self._amount(one["name"], one["amount"])
             codes = (
@@ -112,9 +114,10 @@ class _Sheet:
         if self._pdf.will_page_break(_QR_SIDE + 2):
             self._pdf.add_page()
         top = self._pdf.get_y() + 1
-        self._code(page["address"], self._pdf.l_margin, top)
-        left = self._pdf.l_margin + _QR_SIDE + 4
-        self._pdf.set_xy(left, top + 2)
+        # The paper's own margin is as light as the symbol's: its dark modules begin where the text above does.
+        quiet = self._code(page["address"], self._pdf.l_margin, top)
+        left = self._pdf.l_margin + _QR_SIDE - quiet
+        self._pdf.set_xy(left, top + quiet)
         said = (
             _("Trang này xác nhận tiền đã tới ví người nhận.")
             if transfer
@@ -123,7 +126,7 @@ class _Sheet:
         texts = (_("Quét mã để kiểm xác nhận này"), page["address"].partition("://")[2], said)
         for text, size, bold in zip(texts, (_HEAD, _SMALL, _SMALL), (True, False, False), strict=True):
             self._pdf.set_x(left)
-            self._line(text, size=size, bold=bold, width=self._width - _QR_SIDE - 4)
+            self._line(text, size=size, bold=bold, width=self._width - _QR_SIDE + quiet)
 
     # -- hands ---------------------------------------------------------------------------------------------
 
@@ -163,10 +166,16 @@ class _Sheet:
         self._pdf.line(self._pdf.l_margin, y, self._pdf.l_margin + self._width, y)
         self._pdf.set_y(y + 1.5)
 
-    def _code(self, text: str, left: float, top: float) -> None:
-        """Draw the symbol's dark modules, a row's neighbours in one piece so that no seam shows between them."""
+    def _code(self, text: str, left: float, top: float) -> float:
+        """Draw the symbol's dark modules, a row's neighbours in one piece so that no seam shows between them.
+
+        Returns:
+            How wide its quiet zone is; that of its left side lies in the margin.
+        """
         rows = drawing.modules(text)
         side = _QR_SIDE / len(rows)
+        quiet = drawing.QUIET_MODULES * side
+        left -= quiet
         self._pdf.set_fill_color(0)
         for y, row in enumerate(rows):
             x = 0
@@ -175,6 +184,7 @@ class _Sheet:
                 if row[x]:
                     self._pdf.rect(left + x * side, top + y * side, run * side, side, style="F")
                 x += run
+        return quiet
 
 
 def _document(city: str, *, demo: bool) -> "FPDF":
@@ -201,6 +211,7 @@ def _document(city: str, *, demo: bool) -> "FPDF":
     pdf.add_font(_FACE, "", _FONTS / "be-vietnam-pro-400.ttf")
     pdf.add_font(_FACE, "B", _FONTS / "be-vietnam-pro-600.ttf")
     pdf.set_margin(_MARGIN)
+    pdf.c_margin = 0
     pdf.set_auto_page_break(True, margin=_FOOT)
     pdf.set_lang("vi")
     pdf.add_page()

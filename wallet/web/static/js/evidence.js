@@ -48,7 +48,8 @@ function reading(code, read) {
  * @param {Uint8Array} raw the file's bytes
  * @param {string} keys every key of the log, a line each, oldest first
  * @param {(code: string, about: string) => void} holds told of each claim that holds, in order
- * @returns {Promise<{kind: string, proved: boolean, code: string, detail: string}>} `code` is empty when nothing is false
+ * @returns {Promise<{kind: string, proved: boolean, code: string, detail: string, done?: {amount: string, at: string}}>}
+ *   `code` is empty when nothing is false; `done` is how many đồng the order moved, and when
  * @throws {Unable} this browser has no Ed25519, or the keys are none
  */
 export async function verify(raw, keys, holds = () => {}) {
@@ -60,14 +61,14 @@ export async function verify(raw, keys, holds = () => {}) {
     kind = receipt.kind;
     holds("receipt_unreadable", kind);
     const { order, jwk, key } = await checkOrder(receipt, log, holds);
-    await checkEvents(receipt, order, holds);
+    const done = await checkEvents(receipt, order, holds);
     if (kind === "receipt") {
       await checkEnrolment(receipt, order, jwk, key, holds);
       await checkLog(receipt, log, holds);
     } else {
       await checkStatement(receipt, order, log, holds);
     }
-    return { kind, proved: kind === "receipt", code: "", detail: "" };
+    return { kind, proved: kind === "receipt", code: "", detail: "", done };
   } catch (fault) {
     if (!(fault instanceof Refuted)) throw fault;
     return { kind, proved: false, code: fault.code, detail: fault.detail };
@@ -283,7 +284,7 @@ function readBase(base) {
 // ---- the events -----------------------------------------------------------------------------------------------------
 
 async function checkEvents(receipt, order, holds) {
-  if (receipt.kind === "refusal") return;
+  if (receipt.kind === "refusal") return null;
   const events = receipt.events.map((leaf) => readEvent(leaf.text));
   holds("event_unreadable", events.map((event) => event.type).join(", "));
   const digest = hex(await sha256(receipt.salt, bytes(receipt.content)));
@@ -299,7 +300,9 @@ async function checkEvents(receipt, order, holds) {
   }
   holds("event_outside_window", events[0].at);
   if (!asOrdered(order, events)) refute("entry_not_as_ordered", order.kind);
-  holds("entry_not_as_ordered", `${order.kind}: ${events.length}`);
+  const moved = movedBy(events);
+  holds("entry_not_as_ordered", `${order.kind}, ${moved} VND`);
+  return { amount: String(moved), at: events[0].at };
 }
 
 function readEvent(source) {
@@ -341,6 +344,7 @@ const JUDGES = {
 
 function asOrdered(order, events) {
   try {
+    movedBy(events);
     const judge = Object.hasOwn(JUDGES, order.kind) ? JUDGES[order.kind] : null;
     if (!judge) return events.every((event) => !("entry" in event.data));
     return (order.kind === "bill_payment" || events.length === 1) && Boolean(judge(order, events));
@@ -352,6 +356,12 @@ function asOrdered(order, events) {
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 const moves = (event) => list(event.data.entry.postings).map((one) => [text(one.debit), text(one.credit), text(one.amount)]);
 const undoes = ({ data }) => text(data.entry.reverses) !== "" || text(data.entry.refunds) !== "";
+
+/** How many đồng the events moved; throws on an amount that is none. */
+function movedBy(events) {
+  const all = events.filter(({ data }) => "entry" in data).flatMap(moves);
+  return all.reduce((sum, [, , amount]) => sum + dong(amount), 0n);
+}
 
 function settled(payer, event) {
   const { entry, version } = event.data;

@@ -1,7 +1,7 @@
 /** The page that verifies a receipt: a file chosen or dropped, checked here and nowhere else, told line by line. */
 
 import { Unable, verify } from "./evidence.js";
-import { $, data, make, say, show } from "./ui.js";
+import { $, data, dong, make, say, show } from "./ui.js";
 
 const { keys, claims, verdicts, proof, texts } = data("check-data");
 const drop = $("#drop");
@@ -60,7 +60,10 @@ async function check() {
     $("#checked-more").open = true;
     return tell("note-bad", text("false", { claim: claims[outcome.code] }), text("code", { code: outcome.code }));
   }
-  return tell(outcome.kind === proof ? "note-ok" : "note-warn", verdicts[outcome.kind], "");
+  const { done } = outcome;
+  const at = done ? new Date(done.at).toLocaleString("vi-VN", { timeZone: "Asia/Ho_Chi_Minh", dateStyle: "short", timeStyle: "short" }) : "";
+  const sum = done ? text("done", { sum: dong(done.amount), at }) : "";
+  return tell(outcome.kind === proof ? "note-ok" : "note-warn", verdicts[outcome.kind], sum);
 }
 
 function take(files) {
