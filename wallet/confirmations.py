@@ -22,7 +22,7 @@ from wallet.events import Event
 from wallet.identity.tables import receipt_link
 from wallet.ids import AuthorityId, HolderId, OrderId
 from wallet.ledger import Claim, Plan
-from wallet.ledger.tables import authority, entry, posting
+from wallet.ledger.tables import authority, entry, outcome, posting
 from wallet.refusal import Refusal
 
 PAYMENTS: Final = ("bill_payment", "transfer")
@@ -112,8 +112,9 @@ def shown(connection: sa.Connection, id: AuthorityId) -> Shown:
             paid.label("paid"), given.label("given"),
         )
         .join(entry, entry.c.authority == authority.c.id)
+        .join(outcome, outcome.c.authority == authority.c.id)
         .where(authority.c.id == id, authority.c.order_kind.in_(PAYMENTS))
-        .order_by(entry.c.id)
+        .order_by(sa.func.array_position(outcome.c.entries, entry.c.id))
     ).all()  # fmt: skip
     if not rows:
         raise NumberNotFound(param="number")

@@ -100,10 +100,9 @@ class _Sheet:
         self._pdf.ln(_GAP)
         for one in line["lines"]:
             self._amount(one["name"], one["amount"])
-            codes = (
-                f"{_('Chương')} {one['chuong']} · {_('Tiểu mục')} {one['tieu_muc']} · {_('Địa bàn')} {one['dia_ban']}"
-            )
-            self._line(codes, size=_SMALL, grey=True)
+            item = f"{_('tiểu mục')} {one['tieu_muc']} {one['tieu_muc_name']}".rstrip()
+            area = f"{_('địa bàn')} {one['area_name'] or one['dia_ban']}"
+            self._line(f"{_('Chương')} {one['chuong']}, {item}, {area}", size=_SMALL, grey=True)
         self._amount(_("Cộng"), line["amount"], bold=True)
         for back in line["backs"]:
             self._amount(_("Đã hoàn ngày %(day)s", day=back["day"].strftime("%d/%m/%Y")), back["amount"])

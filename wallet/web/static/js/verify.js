@@ -15,6 +15,12 @@ $("#keys").value = keys;
 
 const text = (name, values = {}) => texts[name].replace(/\{(\w+)\}/g, (_, key) => values[key] ?? "");
 
+/** 22/11/2026 10:05, as every page writes an instant: in the city's time. */
+function local(at) {
+  const two = { day: "2-digit", month: "2-digit", hour: "2-digit", minute: "2-digit" };
+  return new Date(at).toLocaleString("en-GB", { timeZone: "Asia/Ho_Chi_Minh", year: "numeric", ...two }).replace(",", "");
+}
+
 function line(code, about, good) {
   const words = make("span", {}, make("span", { words: claims[code] ?? code }), about ? make("span", { className: "code small soft", words: about }) : "");
   return make("li", { className: good ? "good" : "false" }, words);
@@ -61,8 +67,7 @@ async function check() {
     return tell("note-bad", text("false", { claim: claims[outcome.code] }), text("code", { code: outcome.code }));
   }
   const { done } = outcome;
-  const at = done ? new Date(done.at).toLocaleString("vi-VN", { timeZone: "Asia/Ho_Chi_Minh", dateStyle: "short", timeStyle: "short" }) : "";
-  const sum = done ? text("done", { sum: dong(done.amount), at }) : "";
+  const sum = done ? text("done", { sum: dong(done.amount), at: local(done.at) }) : "";
   return tell(outcome.kind === proof ? "note-ok" : "note-warn", verdicts[outcome.kind], sum);
 }
 
