@@ -242,7 +242,7 @@ def test_the_receipt_is_offered_where_there_is_a_log(town: Town) -> None:
     try:
         assert path in town.page.get(f"/xac-nhan/{town.order}").text
         answer = town.page.get(path)
-        assert answer.json["kind"] == "acknowledgement"  # type: ignore[index]
+        assert answer.json["kind"] == "acknowledgement"
         assert "attachment" in answer.headers["Content-Disposition"]
     finally:
         memory_log.give(town.city.app, None)
