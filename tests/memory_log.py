@@ -10,7 +10,6 @@ from flask import Flask
 from wallet.log import merkle, note
 from wallet.log.checkpoint import Checkpoint, LogKey, LogKeys
 from wallet.log.note import FileSigner, Signature
-from wallet.receipts import Log
 
 
 class Nodes:
@@ -29,8 +28,8 @@ class Nodes:
 class MemoryLog:
     """A log of the events of one database, in the order in which they came."""
 
-    signer: FileSigner
-    keys: LogKeys
+    key: FileSigner
+    known: LogKeys
     entries: list[bytes] = field(default_factory=list)
     places: dict[UUID, int] = field(default_factory=dict)
     raw: bytes | None = None
@@ -52,25 +51,29 @@ class MemoryLog:
 
     def publish(self, *cosigners: FileSigner, time_s: int = 1_795_300_000) -> None:
         root = merkle.root(Nodes(self.entries), len(self.entries))
-        made = self.keys.sign(Checkpoint(self.keys.origin, len(self.entries), root), self.signer)
+        made = self.known.sign(Checkpoint(self.known.origin, len(self.entries), root), self.key)
         more: list[Signature] = [note.cosign(made.text, one, time_s=time_s) for one in cosigners]
         self.raw = made.add(*more).encode()
 
     # -- what a receipt asks -------------------------------------------------------------------------------
 
-    def checkpoint(self) -> bytes | None:
-        return self.raw
-
-    def inclusion(self, index: int, size: int) -> list[bytes]:
-        return merkle.inclusion_proof(Nodes(self.entries[:size]), index, size)
-
-    def leaves(self, _: sa.Connection, events: Sequence[UUID]) -> Mapping[UUID, int]:
+    def leaves(self, _: sa.Connection, events: Sequence[UUID], /) -> Mapping[UUID, int]:
         return {id: self.places[id] for id in events if id in self.places}
 
-    def log(self) -> Log:
-        return Log(published=self, leaves=self.leaves, signer=self.signer, keys=self.keys)
+    def checkpoint(self, _: sa.Connection, above: int, /) -> bytes | None:
+        size = Checkpoint.parse(note.Note.parse(self.raw).text).size if self.raw else 0
+        return self.raw if size > above else None
+
+    def inclusion(self, index: int, size: int, /) -> list[bytes]:
+        return merkle.inclusion_proof(Nodes(self.entries[:size]), index, size)
+
+    def keys(self) -> LogKeys:
+        return self.known
+
+    def signer(self) -> FileSigner:
+        return self.key
 
 
 def give(app: Flask, log: MemoryLog | None) -> None:
     """Let an application prove its receipts by this log."""
-    app.extensions["wallet"] = replace(app.extensions["wallet"], log=log and log.log())
+    app.extensions["wallet"] = replace(app.extensions["wallet"], log=log)

@@ -141,7 +141,7 @@ def test_real_receipts_of_every_kind_prove_in_the_browser(here: Here) -> None:
     here.log.seal(city.engine)
     some = [hoa.get(f"/v1/orders/{order}/receipt").json() for order in orders]
     some.append(binh.get(f"/v1/orders/{captured}/receipt").json())
-    assert [(code, proved) for code, proved, _ in here.asked(some, here.log.keys)] == [("", True)] * len(some)
+    assert [(code, proved) for code, proved, _ in here.asked(some, here.log.keys())] == [("", True)] * len(some)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
@@ -182,11 +182,11 @@ def test_keys_from_elsewhere_are_what_counts(here: Here, tmp_path: Path) -> None
     page = here.choose(tmp_path, here.receipt())
     expect(page.locator("body")).to_have_attribute("data-verified", "receipt")
     page.locator("#keys-more summary").click()
-    stranger = MemoryLog.of(here.log.keys.origin)
+    stranger = MemoryLog.of(here.log.keys().origin)
     for keys, outcome in (
-        (str(stranger.keys), claims.SIGNED.code),
+        (str(stranger.keys()), claims.SIGNED.code),
         ("nothing", "unable"),
-        (str(here.log.keys), "receipt"),
+        (str(here.log.keys()), "receipt"),
     ):
         page.locator("#keys").fill(keys)
         page.locator("#keys").blur()

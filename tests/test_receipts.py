@@ -37,7 +37,7 @@ class Town:
         return str(reply.json()["order"])
 
     def status(self, raw: bytes) -> int:
-        return evidence.verify(raw, self.log.keys).status
+        return evidence.verify(raw, self.log.keys()).status
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_a_sealed_order_has_a_receipt_that_verifies_with_the_logs_key_alone(town
     reply = town.receipt(town.hoa, order)
     assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
     assert reply.headers["cache-control"] == "no-store"
-    report = evidence.verify(reply.body, town.log.keys)
+    report = evidence.verify(reply.body, town.log.keys())
     assert (report.false, report.kind, report.status) == (None, "receipt", claims.PROVED)
     said = reply.json()
     assert json.loads(said["order"]["bytes"])["memo"] == "tiền chợ"
@@ -87,7 +87,7 @@ def test_every_kind_of_signed_order_has_a_receipt_that_verifies(town: Town) -> N
             (hoa, frozen), (hoa, thawed)]  # fmt: skip
     for signer, one in done:
         order = one if isinstance(one, str) else one.json()["order"]
-        report = evidence.verify(town.receipt(signer, order).body, town.log.keys)
+        report = evidence.verify(town.receipt(signer, order).body, town.log.keys())
         assert (report.false, report.status) == (None, claims.PROVED), report.false
 
 
@@ -104,7 +104,7 @@ def test_a_key_that_enrolled_itself_and_the_one_that_let_it_in_have_receipts(tow
         orders = {row.order_kind: row.order_id for row in connection.exec_driver_sql(asked, (citizen.holder,))}
     for kind in ("key_enrol", "key_approve"):
         reply = town.receipt(citizen, str(orders[kind]))
-        assert town.status(reply.body) == claims.PROVED, (kind, evidence.verify(reply.body, town.log.keys).false)
+        assert town.status(reply.body) == claims.PROVED, (kind, evidence.verify(reply.body, town.log.keys()).false)
 
 
 def test_a_key_let_in_by_an_older_device_is_proved_by_both_events(town: Town) -> None:
@@ -123,7 +123,7 @@ def test_a_key_let_in_by_an_older_device_is_proved_by_both_events(town: Town) ->
     assert [json.loads(one["bytes"])["type"] for one in said["enrolment"]] == ["key.enrolled", "key.approved"]
     assert town.status(json.dumps(said).encode()) == claims.PROVED
     said["enrolment"].pop()
-    report = evidence.verify(json.dumps(said).encode(), town.log.keys)
+    report = evidence.verify(json.dumps(said).encode(), town.log.keys())
     assert report.status == claims.ENROLMENT.status
 
 
@@ -134,7 +134,7 @@ def test_an_order_not_sealed_yet_is_acknowledged_with_a_promise_of_ten_seconds(t
     said = statement.parse(Note.parse(reply.json()["statement"].encode()).text)
     assert (said.kind, said.order, said.signer) == ("acknowledgement", order, town.hoa.holder)
     assert float(said.by[17:26]) - float(said.at[17:26]) in (10.0, -50.0)
-    report = evidence.verify(reply.body, town.log.keys)
+    report = evidence.verify(reply.body, town.log.keys())
     assert (report.false, report.status) == (None, claims.WORD_ONLY)
     town.log.seal(town.city.engine)
     assert town.status(town.receipt(town.hoa, order).body) == claims.PROVED
@@ -161,7 +161,7 @@ def test_a_refused_order_gets_the_logs_word_that_it_was_refused_and_no_proof(tow
     said = reply.json()
     assert (said["kind"], set(said)) == ("refusal", {"v", "kind", "order", "statement"})
     assert statement.parse(Note.parse(said["statement"].encode()).text).about == "insufficient_funds"
-    report = evidence.verify(reply.body, town.log.keys)
+    report = evidence.verify(reply.body, town.log.keys())
     assert (report.false, report.status) == (None, claims.WORD_ONLY)
 
 

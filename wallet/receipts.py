@@ -10,7 +10,7 @@ Safety  Nobody but the signer is given a receipt: it holds the order's bytes.
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -55,27 +55,36 @@ class NoLog(Refusal):
 # ---- the log, as a receipt needs it ---------------------------------------------------------------------------------
 
 
-class Published(Protocol):
-    """The published log: its newest checkpoint, and proofs out of its tiles."""
+class Log(Protocol):
+    """What a receipt takes from the log. Keys are asked for each time: they may be rotated while this process lives."""
 
-    def checkpoint(self) -> bytes | None:
-        """Return the newest signed checkpoint with its cosignatures; None before the first."""
+    def leaves(self, connection: sa.Connection, events: Sequence[UUID], /) -> Mapping[UUID, int]:
+        """Return where each of these events that is sealed has its leaf."""
         ...
 
-    def inclusion(self, index: int, size: int) -> Sequence[bytes]:
-        """Prove that leaf `index` is in the tree of `size`."""
+    def checkpoint(self, connection: sa.Connection, above: int, /) -> bytes | None:
+        """Return a published checkpoint of more than `above` leaves, with its cosignatures; None: there is none yet."""
         ...
 
+    def inclusion(self, index: int, size: int, /) -> Sequence[bytes]:
+        """Prove that leaf `index` is in the published tree of `size`."""
+        ...
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
-    """What a receipt takes from the log: where events are sealed, the published tree, and the key that signs."""
+    def keys(self) -> LogKeys:
+        """Return every key that the log has had.
 
-    published: Published
-    leaves: Callable[[sa.Connection, Sequence[UUID]], Mapping[UUID, int]]
-    """Where each of these events that is sealed has its leaf."""
-    signer: note.Signer
-    keys: LogKeys
+        Raises:
+            NoLog.
+        """
+        ...
+
+    def signer(self) -> note.Signer:
+        """Return who signs for the log today.
+
+        Raises:
+            NoLog.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,15 +96,13 @@ class Proof:
 
 
 def proof_of(log: Log, connection: sa.Connection, events: Sequence[UUID]) -> Proof | None:
-    """Prove events by the newest checkpoint; None while one of them is not under it yet."""
-    leaves, raw = log.leaves(connection, events), log.published.checkpoint()
-    if raw is None or len(leaves) < len(events):
+    """Prove events by one checkpoint, a cosigned one where there is; None while one of them is not under any yet."""
+    leaves = log.leaves(connection, events)
+    raw = log.checkpoint(connection, max(leaves.values())) if len(leaves) == len(events) else None
+    if raw is None:
         return None
     size = Checkpoint.parse(Note.parse(raw).text).size
-    if any(index >= size for index in leaves.values()):
-        return None
-    places = {id: (index, log.published.inclusion(index, size)) for id, index in leaves.items()}
-    return Proof(checkpoint=raw, places=places)
+    return Proof(checkpoint=raw, places={id: (index, log.inclusion(index, size)) for id, index in leaves.items()})
 
 
 # ---- the receipt ----------------------------------------------------------------------------------------------------
@@ -200,7 +207,7 @@ def _refusal(log: Log, row: Any, *, now: datetime) -> str:
 def _signed(log: Log, row: Any, kind: str, about: str, *, now: datetime, **promise: Any) -> str:
     said = Statement(
         kind=kind,
-        origin=log.keys.origin,
+        origin=log.keys().origin,
         signer=str(row.signer),
         order=str(row.order_id),
         digest=hashlib.sha256(row.salt + row.bytes).hexdigest(),
@@ -208,7 +215,7 @@ def _signed(log: Log, row: Any, kind: str, about: str, *, now: datetime, **promi
         at=instant(now),
         **promise,
     )
-    return note.sign(said.text, log.signer).encode().decode()
+    return note.sign(said.text, log.signer()).encode().decode()
 
 
 def _b64(value: bytes) -> str:
