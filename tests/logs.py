@@ -97,7 +97,7 @@ class Log:
         """Whether database, bundles, tiles and checkpoint say one and the same, by the definition of the tree."""
         entries, checkpoint = self.entries(), self.checkpoint()
         tree = merkle.Tree()
-        tiles = {}
+        tiles = dict[Tile, bytes]()
         for entry in entries[: checkpoint.size]:
             tiles |= dict(tree.append(entry))
         tiles |= dict(tree.partial())

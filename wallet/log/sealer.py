@@ -139,6 +139,19 @@ class Sealer:
         self.seal()
         self.publish()
 
+    def check(self) -> None:
+        """Hold what is published against the database, once, without sealing anything.
+
+        Raises:
+            Taken: a sealer is at work, which has done so.
+            Behind, Rewritten, Contradicted: posting was stopped.
+        """
+        try:
+            with self._shelf.alone():
+                self.start()
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Let go of the database, and of the lock in it."""
         if self._connection is not None:

@@ -44,6 +44,7 @@ from wallet.web import (
     refunds,
     rooms,
     send,
+    tiles,
     transfers,
 )
 from wallet.web.act import BODY_BYTES_MAX
@@ -68,6 +69,7 @@ DOORS: Final = (
     refunds,
     rooms,
     send,
+    tiles,
     transfers,
 )
 

@@ -142,7 +142,7 @@ def answer(refusal: Refusal) -> Response:
     """Answer a refusal: a problem document under /v1 and for machines, a page for people."""
     if refusal.status >= 500 or refusal.status == 429:
         log.warning("refused", extra={"code": refusal.code, "status": refusal.status})
-    if request.path.startswith(("/v1/", "/openapi.json", "/healthz", "/readyz")):
+    if request.path.startswith(("/v1/", "/log/", "/openapi.json", "/healthz", "/readyz")):
         response = Response(spell(refusal), refusal.status, content_type=PROBLEM_JSON)
     else:
         body = document(refusal, locale=locale(), origin=_origin(), request_id=g.request_id)
