@@ -19,6 +19,7 @@ from wallet.log.checkpoint import Checkpoint
 from wallet.log.merkle import BUNDLES, TILE_WIDTH, Tile
 from wallet.log.published import PublishedLog
 from wallet.log.sealer import Sealer
+from wallet.log.shelf import Shelf
 
 ORIGIN = "localhost:8000/log"
 
@@ -106,6 +107,24 @@ class Log:
             and naive_root([merkle.leaf_hash(one) for one in entries[: checkpoint.size]]) == checkpoint.root
             and all((self.published.folder / tile.path).read_bytes() == data for tile, data in tiles.items())
         )
+
+
+def forged(log: Log, folder: Path, entries: list[bytes]) -> PublishedLog:
+    """A log of other entries, signed with the real key: what an operator can make who rewrites everything."""
+    tree, shelf, bundle = merkle.Tree(), Shelf(folder), list[bytes]()
+    for entry in entries:
+        shelf.put(tree.append(entry))
+        bundle.append(entry)
+        if len(bundle) == TILE_WIDTH:
+            shelf.put([(Tile(BUNDLES, tree.size // TILE_WIDTH - 1), merkle.pack(bundle))])
+            bundle = []
+    shelf.put(tree.partial())
+    if bundle:
+        shelf.put([(Tile(BUNDLES, tree.size // TILE_WIDTH, len(bundle)), merkle.pack(bundle))])
+    shelf.sync()
+    checkpoint = Checkpoint(log.keys.origin, tree.size, tree.root())
+    shelf.publish(log.keys.sign(checkpoint, keyring.signer(log.var_dir)).encode())
+    return PublishedLog(folder)
 
 
 def naive_root(leaves: list[bytes]) -> bytes:
