@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -53,13 +54,13 @@ class Log:
             sealer.seal()
             return sealer.publish()
 
-    def tell(self, count: int = 1, *, data: int = 0) -> list[UUID]:
+    def tell(self, count: int = 1, *, ago: timedelta = timedelta()) -> list[UUID]:
         """Events of no consequence, each in a unit of its own or, where there are many, in one."""
 
         def work(unit: sa.Connection) -> list[UUID]:
-            told = [Event(type="test.told", subject=ids.new(), data={"pad": "x" * data}) for _ in range(count)]
+            told = [Event(type="test.told", subject=ids.new(), data={"n": str(n)}) for n in range(count)]
             for one in told:
-                ledger.tell(unit, one, actor=None, at=clock.now())
+                ledger.tell(unit, one, actor=None, at=clock.now() - ago)
             return [UUID(str(one.subject)) for one in told]
 
         return db.unit(self.database.app_engine, work)

@@ -18,7 +18,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from wallet import clock, db, ledger
+from wallet import clock, db, ledger, prove
 from wallet.config import Config, ConfigError
 from wallet.events import Event
 from wallet.log import keyring
@@ -32,10 +32,6 @@ from wallet.log.shelf import Shelf, Taken
 from wallet.run.environment import city
 from wallet.run.faults import Fault
 from wallet.run.roles import OWNER
-
-FORMER: Final = "former"
-"""Where logs lie that were succeeded, by number, with their keys."""
-
 
 _LOST: Final = """\
 {said} Of these, {count} events had been lost by the database: they are back in the log, listed in {file},
@@ -140,11 +136,13 @@ def succeed(config: Config, asked: argparse.Namespace) -> str:
     if asked.origin == last.origin:
         raise Fault(f"Another log has another origin than {last.origin}: a witness would take it for a fork.")
     folder = keyring.folder(config.var_dir)
-    former = folder / FORMER / str(len(list(folder.glob(f"{FORMER}/*"))) + 1)
+    former = folder / keyring.FORMER / str(len(list(folder.glob(f"{keyring.FORMER}/*"))) + 1)
     former.mkdir(parents=True)
     for name in (keyring.KEYS, "tile", CHECKPOINT):  # the keys first: without them nothing is signed any more
         with contextlib.suppress(FileNotFoundError):
             (folder / name).rename(former / name)
+    with contextlib.suppress(FileNotFoundError):  # of a log that lost leaves, `prove` would name the loss for ever
+        (config.var_dir / prove.PROVEN_CHECKPOINT).rename(former / prove.PROVEN_CHECKPOINT)
     made = keyring.make(config.var_dir, asked.origin)
     data = {"checkpoint": last.text, "key": str(made)}
     with _owner(config) as unit:
