@@ -46,6 +46,7 @@ from wallet.web import (
     refunds,
     rooms,
     send,
+    tiles,
     transfers,
     verify,
 )
@@ -72,6 +73,7 @@ DOORS: Final = (
     refunds,
     rooms,
     send,
+    tiles,
     transfers,
     verify,
 )
