@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -24,9 +25,10 @@ from wallet.events import instant
 from wallet.identity import tables as identity
 from wallet.ids import HolderId
 from wallet.ledger.tables import authority, event, order_content, outcome
-from wallet.log import merkle, note
+from wallet.log import keyring, merkle, note, published
 from wallet.log.checkpoint import Checkpoint, LogKeys
 from wallet.log.note import Note
+from wallet.log.published import PublishedLog
 from wallet.log.statement import ACKNOWLEDGEMENT, PROMISED_S, REFUSAL, Statement
 from wallet.refusal import Refusal
 
@@ -85,6 +87,54 @@ class Log(Protocol):
             NoLog.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class CityLog:
+    """The service's own log, as it is sealed in the database, published below VAR_DIR and signed with the key there."""
+
+    var_dir: Path
+
+    def leaves(self, connection: sa.Connection, events: Sequence[UUID], /) -> Mapping[UUID, int]:
+        """Return where each of these events that is sealed has its leaf."""
+        return published.leaves(connection, events)
+
+    def checkpoint(self, connection: sa.Connection, above: int, /) -> bytes | None:
+        """Return the newest cosigned checkpoint that covers leaf `above`; before a witness has seen it, the newest one."""
+        return published.cosigned(connection, above=above)
+
+    def inclusion(self, index: int, size: int, /) -> Sequence[bytes]:
+        """Prove a leaf from the published tiles.
+
+        Raises:
+            NoLog: they are not there just now.
+        """
+        try:
+            return PublishedLog(keyring.folder(self.var_dir)).inclusion(index, size)
+        except published.NotPublished:
+            raise NoLog from None
+
+    def keys(self) -> LogKeys:
+        """Return every key that the log has had.
+
+        Raises:
+            NoLog.
+        """
+        try:
+            return keyring.keys(self.var_dir)
+        except keyring.NoKey:
+            raise NoLog from None
+
+    def signer(self) -> note.Signer:
+        """Return who signs for the log today.
+
+        Raises:
+            NoLog.
+        """
+        try:
+            return keyring.signer(self.var_dir)
+        except keyring.NoKey:
+            raise NoLog from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

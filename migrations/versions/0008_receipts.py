@@ -1,13 +1,13 @@
 """The links by which a holder shows a payment, payer and dossier included, to whom they choose.
 
 Revision ID: 0008
-Revises: 0005
+Revises: 0007
 """
 
 from alembic import op
 
 revision = "0008"
-down_revision = "0005"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 

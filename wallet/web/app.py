@@ -25,7 +25,7 @@ from wallet.bills import agencies as _agencies
 from wallet.config import Config
 from wallet.ledger import guard
 from wallet.limits import Limits
-from wallet.receipts import Log
+from wallet.receipts import CityLog, Log
 from wallet.refusal import Refusal
 from wallet.web import (
     accounts,
@@ -121,7 +121,7 @@ def create(config: Config, *, log: Log | None = None) -> Flask:
 
     Args:
         config: the environment's.
-        log: what receipts are proved by.
+        log: what receipts are proved by; None: the service's own.
 
     Raises:
         guard.UnsafeRole: the database role could write the books around the ledger.
@@ -143,7 +143,7 @@ def create(config: Config, *, log: Log | None = None) -> Flask:
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
-        log=log,
+        log=log or CityLog(config.var_dir),
     )
     engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
     try:
