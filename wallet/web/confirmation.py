@@ -23,7 +23,7 @@ from wallet.web.gate import admits
 from wallet.web.orders import order_id, receipt_of
 from wallet.web.people import new_order_id, signed_in
 from wallet.web.problems import Unparseable, locale
-from wallet.web.state import now, state
+from wallet.web.state import log_keys, now, state
 
 door = Blueprint("confirmation", __name__)
 
@@ -53,7 +53,7 @@ def show(order: str) -> str:
     """Show what came of an order: a page that reloads to the same, and prints on A5."""
     page = _page(signed_in(), order_id(order))
     if page["state"] == "done":
-        page |= {"link": _link(page["authority"]), "link_order": new_order_id(), "has_log": state().log is not None}
+        page |= {"link": _link(page["authority"]), "link_order": new_order_id(), "has_log": log_keys() is not None}
     return render_template("confirmation.html", **page)
 
 

@@ -12,6 +12,7 @@ from wallet.config import Config
 from wallet.crypto import PublicKey
 from wallet.identity.sessions import SignedIn
 from wallet.limits import Limits
+from wallet.log.checkpoint import LogKeys
 from wallet.receipts import Log, NoLog
 
 
@@ -59,3 +60,11 @@ def the_log() -> Log:
     if log is None:
         raise NoLog
     return log
+
+
+def log_keys() -> LogKeys | None:
+    """Return the log's keys for a page to show; None where there is no log."""
+    try:
+        return the_log().keys()
+    except NoLog:
+        return None

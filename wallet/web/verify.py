@@ -13,10 +13,9 @@ from wallet.confirmations import Shown
 from wallet.identity import holders
 from wallet.log import claims
 from wallet.log.evidence import RECEIPT, VERDICTS
-from wallet.receipts import NoLog
 from wallet.web.gate import admits
 from wallet.web.problems import locale
-from wallet.web.state import now, state, the_log
+from wallet.web.state import log_keys, now, state
 
 door = Blueprint("verify", __name__)
 
@@ -80,17 +79,9 @@ def _public(connection: sa.Connection, shown: Shown, *, private: bool) -> dict[s
     }
 
 
-def _keys() -> str:
-    """Return the log's keys, a line each; nothing where there is no log."""
-    try:
-        return str(the_log().keys())
-    except NoLog:
-        return ""
-
-
 def _page(**context: Any) -> str:
     """Render the page with what its script needs: the log's keys, and the words for each claim."""
     words = {one.code: one.says(locale()) for one in claims.CLAIMS}
     verdicts = {kind: said[locale()] for kind, said in VERDICTS.items()}
-    check = {"keys": _keys(), "claims": words, "verdicts": verdicts, "proof": RECEIPT}
+    check = {"keys": str(log_keys() or ""), "claims": words, "verdicts": verdicts, "proof": RECEIPT}
     return render_template("verify.html", **{"found": None, "values": {}, "errors": {}, "check": check} | context)
