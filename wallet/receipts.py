@@ -158,20 +158,22 @@ def proof_of(log: Log, connection: sa.Connection, events: Sequence[UUID]) -> Pro
 # ---- the receipt ----------------------------------------------------------------------------------------------------
 
 
-def of(connection: sa.Connection, log: Log, *, signer: HolderId, order: UUID, now: datetime) -> bytes:
+def of(connection: sa.Connection, log: Log | None, *, signer: HolderId, order: UUID, now: datetime) -> bytes:
     """Return the receipt of a signer's order, or what stands in for it, as canonical JSON.
 
     Args:
         connection: any that may read the ledger.
-        log: where the events are, or will be.
+        log: where the events are, or will be; None where there is none.
         signer: whose order it is; nobody else is given its bytes.
         order: the order's id.
         now: the door's clock: what an acknowledgement counts its ten seconds from.
 
     Raises:
-        lookup.NotFound: never arrived, another's, or shredded. Unsigned.
+        lookup.NotFound: never arrived, another's, or shredded. Unsigned. NoLog.
     """
     row = _order(connection, signer, order)
+    if log is None:
+        raise NoLog
     own: dict[str, Json] = {"v": VERSION, "order": _spelled_order(row)}
     if row.code is not None:
         return canonical.dumps(own | {"kind": REFUSAL, "statement": _refusal(log, row, now=now)})

@@ -13,7 +13,7 @@ from wallet.ids import HolderId
 from wallet.web.fields import AnswerSchema, IdField, uuid_or_none
 from wallet.web.gate import admits, caller
 from wallet.web.openapi import described
-from wallet.web.state import now, state, the_log
+from wallet.web.state import now, state
 
 door = Blueprint("orders", __name__)
 
@@ -92,7 +92,7 @@ def receipt(order: str) -> Response:
 def receipt_of(holder: HolderId, order: str) -> Response:
     """Answer with the receipt of a holder's order, as `wallet.log.evidence` reads it."""
     with state().app.connect() as connection:
-        content = receipts.of(connection, the_log(), signer=holder, order=order_id(order), now=now())
+        content = receipts.of(connection, state().log, signer=holder, order=order_id(order), now=now())
     return Response(content, content_type="application/json")
 
 

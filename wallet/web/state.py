@@ -50,21 +50,10 @@ def me() -> SignedIn | None:
     return cast("SignedIn | None", g.get("me"))
 
 
-def the_log() -> Log:
-    """Return the log.
-
-    Raises:
-        NoLog.
-    """
-    log = state().log
-    if log is None:
-        raise NoLog
-    return log
-
-
 def log_keys() -> LogKeys | None:
     """Return the log's keys for a page to show; None where there is no log."""
+    log = state().log
     try:
-        return the_log().keys()
+        return log.keys() if log else None
     except NoLog:
         return None
