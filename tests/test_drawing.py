@@ -7,8 +7,8 @@ import pytest
 import zxingcpp
 
 from market import qr
-from market.drawing import QUIET_MODULES, Correction, draw
 from tests.test_qr import INVOICE, STICKER
+from wallet.drawing import QUIET_MODULES, Correction, draw
 
 TEXTS = {"sticker": qr.encode(STICKER), "invoice": qr.encode(INVOICE), "short": "000201", "letters": "Huế 最佳运输"}
 DARK, LIGHT = 0, 255

@@ -42,6 +42,7 @@ SPOKEN = {
     100_000: "một trăm nghìn",
     1_000_000: "một triệu",
     1_000_001: "một triệu không trăm linh một",
+    1_001_005: "một triệu không trăm linh một nghìn không trăm linh năm",
     1_205_015: "một triệu hai trăm linh năm nghìn không trăm mười lăm",
     2_000_500: "hai triệu năm trăm",
     3_015_000: "ba triệu không trăm mười lăm nghìn",

@@ -16,9 +16,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests import pages
-from tests.make import STATION, Signer
+from tests.make import STATION, City, Signer
 from tests.pages import House
-from wallet import canonical, clock, payees, periods
+from wallet import canonical, clock, confirmations, payees, periods
+from wallet.confirmations import LinkOrder
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.payees import CodeOrder
@@ -115,6 +116,11 @@ PAGES: dict[str, tuple[str, str]] = {
     "confirmation, refunded": ("frozen", "/xac-nhan/{refunded_order}"),
     "confirmation, refused": ("citizen", "/xac-nhan/{refused}"),
     "confirmation, unknown": ("citizen", "/xac-nhan/{nothing}"),
+    "check": ("nobody", "/xac-minh"),
+    "check, mistyped": ("nobody", "/xac-minh?so=khong+phai"),
+    "check, paid": ("nobody", "/xac-minh/{number}"),
+    "check, refunded, by link": ("nobody", "/xac-minh/{refunded_number}/{token}"),
+    "check, transfer": ("nobody", "/xac-minh/{sent_number}"),
     "history": ("citizen", "/lich-su"),
     "history, empty": ("newcomer", "/lich-su"),
     "history, refunded": ("frozen", "/lich-su"),
@@ -159,7 +165,13 @@ PAGES: dict[str, tuple[str, str]] = {
     "operator, recovery": ("operator", "/van-hanh/khoi-phuc"),
     "not admitted": ("auditor", "/quay"),
 }
-EXPECTED_STATUS = {"problem": 404, "bill, of nobody": 404, "not admitted": 403, "audit, balance at no instant": 400}
+EXPECTED_STATUS = {
+    "problem": 404,
+    "check, mistyped": 404,
+    "bill, of nobody": 404,
+    "not admitted": 403,
+    "audit, balance at no instant": 400,
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -264,6 +276,8 @@ def furnish(house: House) -> Furnished:
     named |= {"refunded_order": later.json()["order"], "closed": closing.starts.isoformat()}
     named |= {"closable": (closing.starts + timedelta(days=1)).isoformat()}
     named |= {"order": paid.json()["order"], "refused": refused, "nothing": str(uuid4()), "procedure": procedure.code}
+    named |= numbers(city, frozen, later.json()["order"])
+    named |= {"number": number(city, hoa, paid.json()["order"]), "sent_number": number(city, hoa, sent.json()["order"])}
     rooms = {
         name: house.context(reduced_motion="reduce").new_page() for name in (*people, "nobody", "opening", "opened")
     }
@@ -281,6 +295,29 @@ def furnish(house: House) -> Furnished:
             page.locator("main form button").click()
             page.wait_for_url("**/mo-vi/pin")
     return Furnished(house=house, people=people, rooms=rooms, named=named)
+
+
+def number(city: City, signer: Signer, order: str) -> str:
+    with city.engine.connect() as connection:
+        found = confirmations.authority_of(connection, signer=HolderId(UUID(signer.holder)), order=UUID(order))
+    assert found is not None
+    return confirmations.number(found).replace("-", "")
+
+
+def numbers(city: City, signer: Signer, order: str) -> dict[str, str]:
+    """A payment's number, and the token of the link that its payer has made."""
+    wanted = LinkOrder(id=OrderId(uuid4()), order=OrderId(UUID(order)), living=True)
+    city.officer_order(
+        HolderId(UUID(signer.holder)),
+        "receipt_link",
+        lambda unit, claim: confirmations.link(unit, claim, wanted, now=clock.now()),
+    )
+    named = number(city, signer, order)
+    with city.engine.connect() as connection:
+        id, secret = confirmations.read_number(named), city.config.server_secret
+        token = confirmations.token(connection, id, secret=secret)
+    assert token is not None
+    return {"refunded_number": named, "token": token}
 
 
 @pytest.fixture(scope="module", params=PAGES)

@@ -61,6 +61,7 @@ GRANT INSERT, UPDATE, DELETE ON identity.one_time_code, identity.attempt TO wall
 GRANT SELECT, INSERT ON person.person TO wallet_app;
 -- A payee code ends and never goes: a code that was printed once must not lead to somebody else later.
 GRANT INSERT, UPDATE (ended_at) ON identity.payee_code TO wallet_app;
+GRANT SELECT, INSERT, UPDATE (serial, made_at, ended_at) ON person.receipt_link TO wallet_app;
 -- An auditor checks signatures against keys and roles, and the words of each order (which may hold a name and a phone: see
 -- person.order_content); no PIN, code or session, and not the list of people.
 GRANT SELECT ON identity.holder, identity.role, identity.key TO wallet_audit;

@@ -119,3 +119,14 @@ payee_code = sa.Table(
     sa.Index("payee_code_one_living", "holder", unique=True, postgresql_where=sa.text("ended_at IS NULL")),
     schema="identity",
 )  # fmt: skip
+
+receipt_link = sa.Table(
+    "receipt_link",
+    metadata,
+    sa.Column("authority", sa.Uuid, sa.ForeignKey("ledger.authority.id"), primary_key=True),
+    sa.Column("serial", sa.Integer, sa.CheckConstraint("serial > 0", name="serial"), nullable=False,
+              comment="which of the links to this payment lives; the token is made of it, and stands nowhere"),
+    sa.Column("made_at", _instant, nullable=False),
+    sa.Column("ended_at", _instant),
+    schema="person",
+)  # fmt: skip

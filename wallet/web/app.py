@@ -25,11 +25,13 @@ from wallet.bills import agencies as _agencies
 from wallet.config import Config
 from wallet.ledger import guard
 from wallet.limits import Limits
+from wallet.receipts import CityLog, Log
 from wallet.refusal import Refusal
 from wallet.web import (
     accounts,
     bills,
     citizen,
+    confirmation,
     desk,
     gate,
     holds,
@@ -44,7 +46,9 @@ from wallet.web import (
     refunds,
     rooms,
     send,
+    tiles,
     transfers,
+    verify,
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
@@ -57,6 +61,7 @@ DOORS: Final = (
     accounts,
     bills,
     citizen,
+    confirmation,
     desk,
     holds,
     keys,
@@ -68,7 +73,9 @@ DOORS: Final = (
     refunds,
     rooms,
     send,
+    tiles,
     transfers,
+    verify,
 )
 
 _FOLDER: Final = Path(__file__).parent
@@ -109,8 +116,12 @@ class Service(Flask):
         )
 
 
-def create(config: Config) -> Flask:
+def create(config: Config, *, log: Log | None = None) -> Flask:
     """Make the application.
+
+    Args:
+        config: the environment's.
+        log: what receipts are proved by; None: the service's own.
 
     Raises:
         guard.UnsafeRole: the database role could write the books around the ledger.
@@ -132,6 +143,7 @@ def create(config: Config) -> Flask:
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
+        log=log or CityLog(config.var_dir),
     )
     engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
     try:

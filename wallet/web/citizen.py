@@ -4,23 +4,21 @@ import json
 from collections import Counter
 from typing import Any, Final
 from urllib.parse import urlencode
-from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from wallet import accounts, ids, lookup, money, payees, words
+from wallet import accounts, ids, words
 from wallet.accounts import Account
 from wallet.bills import find, pay, refusals
 from wallet.bills.find import Bill
 from wallet.bills.status import Status
-from wallet.identity import holders, keys
+from wallet.identity import keys
 from wallet.identity.roles import Role
-from wallet.ids import AccountId, HolderId, OrderId
+from wallet.ids import OrderId
 from wallet.ledger.refusals import FrozenByOperator
 from wallet.limits import PUBLIC_SERVICE
-from wallet.lookup import StoredOutcome
 from wallet.refusal import Refusal
 from wallet.web import views
 from wallet.web.accounts import FreezeSchema, MovedSchema, MoveSchema, ThawSchema, cursor, spell_cursor
@@ -128,88 +126,6 @@ def confirm() -> str | Response:
         sign=None if closed else sign,
         problem=problem,
     )
-
-
-@door.get("/xac-nhan/<order>")
-@admits(Role.CITIZEN)
-def confirmation(order: str) -> str:
-    """Show what came of an order: a page that reloads to the same, and prints on A5."""
-    holder, id = signed_in(), uuid_or_none(order)
-    if id is None:
-        raise lookup.NotFound(param="order")
-    with state().app.connect() as connection:
-        try:
-            outcome = lookup.outcome(connection, signer=holder, order=id)
-        except lookup.NotFound:
-            page = {"order": {"id": order}, "lines": [], "total": 0, "state": "unknown", "kind": ""}
-            return render_template("confirmation.html", **page)
-        if outcome.kind not in ("bill_payment", "transfer"):
-            raise lookup.NotFound(param="order")
-        person = holders.by_id(connection, holder)
-        about: dict[str, Any] = {
-            "kind": outcome.kind,
-            "order": {
-                "id": str(outcome.order),
-                "at": outcome.at,
-                "payer_name": person.name if person else "",
-                "payer_account": json.loads(outcome.body).get("payer"),
-            },
-        }
-        if outcome.code is not None:
-            return render_template("confirmation.html", **about | _refused(outcome.code))
-        shown = _bills_paid if outcome.kind == "bill_payment" else _transferred
-        return render_template("confirmation.html", **about | shown(connection, outcome, holder))
-
-
-def _refused(code: str) -> dict[str, Any]:
-    told = words.refusal(code, locale())
-    problem = {"title": told.title, "safe": told.safe, "next": told.next}
-    return {"lines": [], "total": 0, "state": "refused", "problem": problem}
-
-
-def _bills_paid(connection: Any, outcome: StoredOutcome, holder: HolderId) -> dict[str, Any]:
-    answered = json.loads(outcome.body)
-    bills = find.by_ids(connection, [UUID(one["bill"]) for one in answered["bills"]], now=now())
-    shown = views.bills(connection, bills, viewer=holder)
-    backs = views.given_back(connection, bills)
-    total = int(answered["total"])
-    return {
-        # Whoever has paid holds a proof for the debtor too: it names both in full.
-        "lines": [
-            one | {"amount": one["total"], "debtor_name": bill.debtor_name, "backs": backs.get(bill.id, [])}
-            for one, bill in zip(shown, bills, strict=True)
-        ],
-        "total": total,
-        "total_words": money.in_words(total),
-        "state": "done",
-    }
-
-
-def _transferred(connection: Any, outcome: StoredOutcome, holder: HolderId) -> dict[str, Any]:
-    answered = json.loads(outcome.body)
-    payee, total = AccountId(UUID(answered["payee"])), int(answered["amount"])
-    return {
-        "payee_name": payees.names(connection, [payee]).get(payee, ""),
-        "payee_account": str(payee),
-        "memo": views.memos(connection, [(holder, outcome.order)]).get((holder, outcome.order), ""),
-        "total": total,
-        "total_words": money.in_words(total),
-        "state": "done",
-    }
-
-
-@door.get("/xac-nhan/<order>/lenh.json")
-@admits(Role.CITIZEN)
-def signed_order(order: str) -> Response:
-    """Give the holder the very bytes that they signed."""
-    id = uuid_or_none(order)
-    if id is None:
-        raise lookup.NotFound(param="order")
-    with state().app.connect() as connection:
-        content = lookup.content(connection, signer=signed_in(), order=id)
-    response = Response(content, content_type="application/json")
-    response.headers["Content-Disposition"] = f'attachment; filename="lenh-{order}.json"'
-    return response
 
 
 @door.get("/lich-su")

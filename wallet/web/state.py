@@ -12,6 +12,8 @@ from wallet.config import Config
 from wallet.crypto import PublicKey
 from wallet.identity.sessions import SignedIn
 from wallet.limits import Limits
+from wallet.log.checkpoint import LogKeys
+from wallet.receipts import Log, NoLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class State:
     audit: sa.Engine
     city: City
     limits: Limits
+    log: Log | None = None
+    """The log that receipts are proved by; None where it has no key or place yet."""
     keys: dict[str, PublicKey] = field(default_factory=dict)
     """Public keys by thumbprint. A thumbprint names one key for ever, so an entry is never wrong; whether the key is
     still alive is asked of the database each time."""
@@ -44,3 +48,12 @@ def now() -> datetime:
 def me() -> SignedIn | None:
     """Return who is signed in on this page, if anybody."""
     return cast("SignedIn | None", g.get("me"))
+
+
+def log_keys() -> LogKeys | None:
+    """Return the log's keys for a page to show; None where there is no log."""
+    log = state().log
+    try:
+        return log.keys() if log else None
+    except NoLog:
+        return None

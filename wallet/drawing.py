@@ -1,4 +1,4 @@
-"""Drawing: the text of a code as a QR symbol, in SVG for pages and print.
+"""Drawing: a text as a QR symbol, in SVG for pages and print, or as modules for paper.
 
 Source  ISO/IEC 18004: a quiet zone of four modules, error correction M (15 %) or Q (25 %).
 """
@@ -29,7 +29,20 @@ def draw(text: str, *, correction: Correction = Correction.SCREEN) -> str:
     Raises:
         ValueError: longer than one symbol holds at this correction (2,331 bytes at M, 1,663 at Q).
     """
-    symbol = segno.make_qr(text, error=correction, encoding="utf-8")
-    return symbol.svg_inline(
+    return _symbol(text, correction).svg_inline(
         border=QUIET_MODULES, dark="#000", light="#fff", omitsize=True, svgclass=None, lineclass=None
     )
+
+
+def modules(text: str, *, correction: Correction = Correction.SCREEN) -> list[list[bool]]:
+    """Return the same symbol as rows of modules, dark ones True, with its quiet zone: for paper.
+
+    Raises:
+        ValueError: as `draw`.
+    """
+    rows = _symbol(text, correction).matrix_iter(border=QUIET_MODULES)
+    return [[bool(module) for module in row] for row in rows]
+
+
+def _symbol(text: str, correction: Correction) -> segno.QRCode:
+    return segno.make_qr(text, error=correction, encoding="utf-8")
