@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import free_port
 from wallet.config import Config
+from wallet.log import keyring
 from wallet.run import environment, welcome
 from wallet.run.__main__ import is_ready
 from wallet.run.supervisor import Child
@@ -194,12 +195,12 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
     demo = a_city / "demo.json"
     document = json.loads(demo.read_text())
     assert document["base_url"] == f"http://localhost:{first.port}"
-    for file in (demo, a_city / "roles.json", a_city / "secret"):
+    for file in (demo, a_city / "roles.json", a_city / "secret", a_city / "log.key"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
     # no process but the launcher ever had the migrator's password
     words = json.loads((a_city / "roles.json").read_text())["embedded"]["migrator"]
-    for child in ("gunicorn", "wallet.run.worker"):
+    for child in ("gunicorn", "wallet.run.worker", "wallet.run.sealer"):
         assert words not in Path(f"/proc/{child_pid(first, child)}/environ").read_text()
 
     # it listens on this machine only
@@ -208,9 +209,16 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
     assert connection.getresponse().status == 200
     connection.close()
 
+    # the demo city's log is served, signed and growing
+    connection = http.client.HTTPConnection("127.0.0.1", first.port, timeout=10)
+    connection.request("GET", "/log/checkpoint")
+    served = connection.getresponse().read()
+    connection.close()
+    assert keyring.keys(a_city).open(served).checkpoint.size > 300
+
     # a second launcher is told; a proof meanwhile uses the same database and leaves it up
     assert_one_line(launch(a_city, PORT=str(free_port())), "is already running (process")
-    proof = [sys.executable, "-m", "wallet.run.environment", sys.executable, "-m", "wallet.ledger.proof"]
+    proof = [sys.executable, "-m", "wallet.run.environment", sys.executable, "-m", "wallet.prove"]
     prove = subprocess.run(proof, cwd=ROOT, env=command_environ(a_city), capture_output=True, text=True)
     assert prove.returncode == 0, prove.stdout + prove.stderr
     assert is_ready(first.port)

@@ -3,6 +3,7 @@
 Jobs    fold     keep the unfolded tail short: deltas move into their balance rows
         lapse    release the holds whose time is over
         nightly  sweep what was collected for agencies into its own bank account, then close the day
+        rules    tell in the log which rules and tariffs the service works by, when they have changed
         sweep    delete sessions, codes and counters that have run out
 """
 
@@ -15,7 +16,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from wallet import clock, db, holds, ledger, periods
+from wallet import city, clock, db, holds, inforce, ledger, periods
 from wallet.config import Config
 from wallet.identity import sessions
 from wallet.ledger import guard
@@ -29,6 +30,8 @@ FOLD_ACCOUNTS: Final = 200
 LAPSE_EVERY_S: Final = 1.0
 NIGHTLY_EVERY_S: Final = 60.0
 SWEEP_EVERY_S: Final = 300.0
+RULES_EVERY_S: Final = 3600.0
+"""The files are read when the process starts; this is for a database that was away then."""
 TROUBLE_PAUSE_S: Final = 2.0
 
 
@@ -39,8 +42,10 @@ class Worker:
         self.database = db.engine(config.database_url, name="worker")
         with self.database.connect() as connection:
             guard.check(connection, may_execute=True)
+        self._city = city.load(config.city_file)
         self._folded_to: UUID | None = None
         self._jobs: tuple[tuple[float, Callable[[], object]], ...] = (
+            (RULES_EVERY_S, self.tell_rules),
             (FOLD_EVERY_S, self.fold_round),
             (LAPSE_EVERY_S, self.lapse),
             (NIGHTLY_EVERY_S, self.nightly),
@@ -80,6 +85,10 @@ class Worker:
     def nightly(self) -> None:
         """Once the day is over: sweep the collections, close the day and, with the month's last day, the month."""
         periods.nightly(self.database, now=clock.now())
+
+    def tell_rules(self) -> int:
+        """Tell which rules and tariffs are new since it was told last; returns in how many events."""
+        return db.unit(self.database, lambda unit: inforce.tell_changes(unit, self._city, now=clock.now()))
 
     def sweep(self) -> None:
         """Delete what has run out."""

@@ -221,15 +221,14 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
             found += 1
             bar.clear()
             print(f"{difference.code}\t{difference.subject}\t{difference.detail}")
-        if log_proof.has_begun(connection, shown):
+        has_log = log_proof.has_begun(connection, shown)
+        if has_log:
             known = shown.opened(checkpoint.read_bytes()) if asked.incremental and checkpoint.exists() else None
             for difference in log(connection, shown, saved=saved, since=known):
                 found += 1
                 print(f"{difference.code}\t{difference.subject}\t{difference.detail}")
-        else:
-            print("The log has not begun: only the books are proved.", file=sys.stderr)
         counts, proven = proof.counts(connection), proof.base(connection)
-    looked = ", ".join(f"{count} {name}" for name, count in counts.items())
+    looked = ", ".join(f"{count} {name}" for name, count in counts.items()) + ("" if has_log else ", no log yet")
     if found:
         print(f"NOT PROVED: {found} differences in {looked}.", file=sys.stderr)
         return 1
