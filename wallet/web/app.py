@@ -28,9 +28,12 @@ from wallet.limits import Limits
 from wallet.refusal import Refusal
 from wallet.web import (
     accounts,
+    audit,
     bills,
     citizen,
     desk,
+    examine,
+    exports,
     gate,
     holds,
     keys,
@@ -55,9 +58,12 @@ if TYPE_CHECKING:
 
 DOORS: Final = (
     accounts,
+    audit,
     bills,
     citizen,
     desk,
+    examine,
+    exports,
     holds,
     keys,
     openapi,
@@ -154,7 +160,7 @@ def create(config: Config) -> Flask:
     app.register_blueprint(service)
     gate.admits("anyone")(app.view_functions["static"])
     app.context_processor(_context)
-    app.jinja_env.filters.update(dong=money.grouped, local=_local, day=_day)
+    app.jinja_env.filters.update(dong=money.grouped, local=_local, day=_day, local_day=_local_day, local_iso=_local_iso)
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return app
 
@@ -238,6 +244,14 @@ def asset(path: str) -> str:
 
 def _local(instant: datetime) -> str:
     return instant.astimezone(clock.CITY_TIME).strftime("%d/%m/%Y %H:%M")
+
+
+def _local_day(instant: datetime) -> str:
+    return _day(clock.day_of(instant))
+
+
+def _local_iso(instant: datetime) -> str:
+    return clock.day_of(instant).isoformat()
 
 
 def _day(day: date) -> str:
