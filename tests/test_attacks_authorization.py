@@ -35,8 +35,12 @@ REFERENCE = ("chart", "flow")
 """Written by migrations."""
 LEDGER = (*APPEND_ONLY, *WORKING, *REFERENCE, "balance_now")
 
+LOG = ("checkpoint", "cosignature", "leaf")
+"""Append-only, by the log's functions."""
+
 MAY_WRITE = {
     **dict.fromkeys((f"ledger.{name}" for name in LEDGER), ()),
+    **dict.fromkeys((f"log.{name}" for name in LOG), ()),
     "person.order_content": (),
     "person.person": ("INSERT",),
     "identity.holder": ("INSERT",),
@@ -56,7 +60,7 @@ MAY_WRITE = {
 }
 """Every table there is, and how the application may write it: this and nothing else. An auditor writes none."""
 
-SCHEMAS = "('bills', 'identity', 'ledger', 'migration', 'person', 'public')"
+SCHEMAS = "('bills', 'identity', 'ledger', 'log', 'migration', 'person', 'public')"
 
 MAY_ASK = {
     "ledger.base_of",
@@ -84,6 +88,11 @@ MAY_CALL = MAY_ASK | {
     "ledger.post_order",
     "ledger.refuse",
     "ledger.tell",
+    "log.cosign",
+    "log.horizon",
+    "log.publish",
+    "log.seal",
+    "log.stop_posting",
 }
 """What the application may execute."""
 
@@ -266,7 +275,9 @@ def test_no_role_of_the_service_moves_a_sequence_of_the_ledger(
             connection.execute(f"SELECT last_value FROM {sequence}")
 
 
-@pytest.mark.parametrize("table", [*(f"ledger.{name}" for name in APPEND_ONLY), "person.order_content"])
+@pytest.mark.parametrize(
+    "table", [*(f"ledger.{name}" for name in APPEND_ONLY), *(f"log.{name}" for name in LOG), "person.order_content"]
+)
 def test_the_owner_itself_is_refused_by_the_append_only_triggers(database: TestDatabase, table: str) -> None:
     """Row 86: a migration gone wrong, or a hand at the console, changes no history."""
     column = columns_of(database, table)[-1]
@@ -358,7 +369,7 @@ def test_what_runs_with_the_owners_rights_finds_only_what_is_its_own(functions: 
     """Row 86: a search_path that ends in pg_temp, so that no table of the caller's stands in for one of ours."""
     lending = [one for one in functions if one.definer]
     assert len(lending) >= 15
-    paths = {f"search_path={schema}, pg_temp" for schema in ("bills", "identity", "ledger")}
+    paths = {f"search_path={schema}, pg_temp" for schema in ("bills", "identity", "ledger", "log")}
     for one in lending:
         assert len(paths & set(one.settings)) == 1, one.name
 

@@ -255,6 +255,8 @@ def test_the_program_refuses_to_start_with_a_role_that_could_write_the_books(dat
         "GRANT INSERT ON ledger.account_move TO {role}",
         "GRANT INSERT ON ledger.flow TO {role}",
         "GRANT UPDATE ON ledger.balance_now TO {role}",
+        "GRANT INSERT ON log.leaf TO {role}",
+        "GRANT UPDATE (note) ON log.checkpoint TO {role}",
         "ALTER TABLE ledger.usage OWNER TO {role}",
         "GRANT wallet_owner TO {role}",
         "ALTER TABLE ledger.outcome OWNER TO {role}",

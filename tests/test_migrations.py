@@ -18,7 +18,7 @@ from wallet.run import migrate, roles
 ROOT = Path(__file__).parents[1]
 
 # The one place that lists where tables are declared.
-TABLES = ("wallet.bills.tables", "wallet.identity.tables", "wallet.ledger.tables")
+TABLES = ("wallet.bills.tables", "wallet.identity.tables", "wallet.ledger.tables", "wallet.log.tables")
 
 
 def revisions():

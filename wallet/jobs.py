@@ -19,6 +19,7 @@ from wallet import clock, db, holds, ledger, periods
 from wallet.config import Config
 from wallet.identity import sessions
 from wallet.ledger import guard
+from wallet.ledger.refusals import PostingStopped
 
 log = logging.getLogger("wallet.worker")
 
@@ -56,8 +57,8 @@ class Worker:
                 try:
                     job()
                     due[number] = time.monotonic() + every
-                except sa.exc.SQLAlchemyError:
-                    log.exception("the database did not answer; trying again")
+                except (sa.exc.SQLAlchemyError, PostingStopped):
+                    log.exception("the database did not answer, or posting is stopped; trying again")
                     due[number] = time.monotonic() + max(every, TROUBLE_PAUSE_S)
             stop.wait(max(0.0, min(due) - time.monotonic()))
 

@@ -170,6 +170,14 @@ class Stale(Refusal):
     stored = False
 
 
+class PostingStopped(Refusal):
+    """Posting is stopped: the log has published more than the database remembers, after a restore or a failover."""
+
+    code = "posting_stopped"
+    status = 503
+    stored = False
+
+
 STEP_UP: Final = "step_up_day"
 """The bucket whose cap is a threshold for step-up, not a limit."""
 
@@ -198,6 +206,7 @@ _BY_NAME: Final[dict[str, type[Refusal]]] = {
     "key_dead": KeyDead,
     "not_admitted": NotAdmitted,
     "stale": Stale,
+    "posting_stopped": PostingStopped,
 }
 
 

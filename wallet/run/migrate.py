@@ -37,6 +37,7 @@ FUNCTIONS: Final = (
     "wallet/ledger/sql/periods.sql",
     "wallet/ledger/sql/guards.sql",
     "wallet/bills/functions.sql",
+    "wallet/log/functions.sql",
 )
 """Re-applied by every upgrade, in this order: functions and grants as they are today. A test finds one left
 out."""

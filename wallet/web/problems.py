@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from wallet import canonical, words
+from wallet.ledger.refusals import PostingStopped
 from wallet.refusal import Refusal
 from wallet.words import Locale
 
@@ -173,6 +174,8 @@ def of_database(fault: Exception) -> Response:
     """
     states = ("08", "53", "57", "58", "55P03", "25P03", "40001", "40P01")
     state = getattr(getattr(fault, "orig", None), "sqlstate", None)
+    if state == "TT001" and PostingStopped.code in str(fault):
+        return answer(PostingStopped())
     lost = isinstance(fault, DBAPIError) and (fault.connection_invalidated or state is None)
     if isinstance(fault, PoolTimeout) or lost or (state or "").startswith(states):
         log.exception("database unavailable", extra={"sqlstate": state})
