@@ -18,16 +18,21 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests import lived, sealed
+from tests import databases, lived
 from tests.databases import TestDatabase
 from tests.lived import Lived
+from tests.logs import ORIGIN, Log
 from tests.make import City
-from tests.sealed import SealedLog
 from tests.tools import HLEDGER
 from wallet import clock, prove
 from wallet.exports import books, bundle, journals, leaves, tables
+from wallet.exports.__main__ import main
 from wallet.exports.books import snapshot
-from wallet.log import merkle
+from wallet.log import keyring, merkle
+from wallet.log.checkpoint import Checkpoint, LogKey, LogKeys
+from wallet.log.note import FileSigner
+from wallet.log.published import PublishedLog
+from wallet.run.postgres import Cluster
 
 TITLE = 'Huế, "sổ" của thành phố'
 
@@ -37,7 +42,7 @@ class Exported:
     """A bundle in a folder, the log it came from, and the books behind both."""
 
     folder: Path
-    log: SealedLog
+    log: Log
     keys: Path
     life: Lived
     database: TestDatabase
@@ -50,22 +55,27 @@ class Exported:
 
 
 @pytest.fixture(scope="module")
-def exported(database: TestDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
-    """The books of a city that something happened in, taken home."""
-    sealed.prepare(database)
-    with City(database) as city:
-        life = lived.live(city)
-        log = sealed.seal(database)
+def exported(
+    template: str, postgres: Cluster, worker: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Exported]:
+    """The books of a city that something happened in, sealed and taken home."""
+    var_dir = tmp_path_factory.mktemp("var")
+    with (
+        databases.copy_of(template, f"{worker}_exports", server=postgres, folder=var_dir) as database,
+        City(database) as city,
+    ):
+        life, log = lived.live(city), Log(database)
+        log.seal()
         folder = tmp_path_factory.mktemp("mang-ve")
-        take_home(database, log, folder)
+        take_home(database, log.published, log.keys, folder)
         keys = tmp_path_factory.mktemp("elsewhere") / "khoa.txt"
         keys.write_text(str(log.keys))
         yield Exported(folder=folder, log=log, keys=keys, life=life, database=database)
 
 
-def take_home(database: TestDatabase, log: SealedLog, folder: Path) -> None:
+def take_home(database: TestDatabase, log: PublishedLog, keys: LogKeys, folder: Path) -> None:
     with snapshot(database.audit_engine) as taken:
-        parts = bundle.parts(taken, log, log_keys=str(log.keys), title=TITLE)
+        parts = bundle.parts(taken, log, log_keys=str(keys), title=TITLE)
         whole = b"".join(bundle.zipped(parts, at=taken.taken_at))
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         assert archive.testzip() is None
@@ -196,7 +206,6 @@ def test_names_of_accounts_are_legal_whatever_an_agency_is_called() -> None:
 
 
 def test_agencies_that_are_spelled_alike_keep_accounts_of_their_own(fresh_database: TestDatabase) -> None:
-    sealed.prepare(fresh_database)
     with City(fresh_database) as city:
         first, second = city.agency("H57.40"), city.agency("H57-40")
         with city.engine.begin() as unit:
@@ -269,9 +278,10 @@ def test_no_file_names_a_person(exported: Exported) -> None:
 
 def test_each_leaf_comes_with_a_proof_that_leads_to_the_checkpoint(exported: Exported) -> None:
     with snapshot(exported.database.audit_engine) as taken:
-        head, *rest = [json.loads(line) for line in leaves.ndjson(taken, exported.log, proofs=True)]
+        head, *rest = [json.loads(line) for line in leaves.ndjson(taken, exported.log.published, proofs=True)]
     root, size = b64decode(head["root"]), head["size"]
-    assert (root, size) == (exported.log.tree.root(), exported.log.tree.size)
+    promised = exported.log.checkpoint()
+    assert (root, size) == (promised.root, promised.size)
     assert exported.log.keys.open(head["checkpoint"].encode()).checkpoint.size == size
     assert [leaf["index"] for leaf in rest] == list(range(size))
     for leaf in rest:
@@ -283,9 +293,12 @@ def test_each_leaf_comes_with_a_proof_that_leads_to_the_checkpoint(exported: Exp
 
 def test_a_part_of_the_leaves_is_that_part(exported: Exported) -> None:
     with snapshot(exported.database.audit_engine) as taken:
-        _, *rest = [json.loads(line) for line in leaves.ndjson(taken, exported.log, proofs=True, first=3, end=7)]
+        _, *rest = [
+            json.loads(line) for line in leaves.ndjson(taken, exported.log.published, proofs=True, first=3, end=7)
+        ]
         assert [leaf["index"] for leaf in rest] == [3, 4, 5, 6]
-        assert list(leaves.ndjson(taken, SealedLog(), proofs=True)) == [], "no checkpoint, nothing promised"
+        nothing = PublishedLog(exported.folder / "nowhere")
+        assert list(leaves.ndjson(taken, nothing, proofs=True)) == [], "no checkpoint, nothing promised"
 
 
 # -- offline ----------------------------------------------------------------------------------------------------------
@@ -323,7 +336,8 @@ def test_a_bundle_verifies_with_nothing_but_cryptography(exported: Exported) -> 
     done = verify(exported.folder, exported.keys, "--seen", str(exported.folder / "checkpoint"))
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("VERIFIED\n")
-    assert f"{exported.log.tree.size} of {exported.log.tree.size} come to the checkpoint's root" in done.stdout
+    size = exported.log.checkpoint().size
+    assert f"{size} of {size} come to the checkpoint's root" in done.stdout
     assert "0 younger than the checkpoint" in done.stdout
 
 
@@ -442,15 +456,21 @@ def test_a_file_that_is_not_the_one_that_was_summed_is_named(exported: Exported,
     assert verify(copy, exported.keys).stderr.startswith("file_differs: README.txt is missing")
 
 
+def signed_tree(events: list[str], keys: LogKeys, signer: FileSigner) -> bytes:
+    """A checkpoint of a tree of these events."""
+    tree = merkle.Tree()
+    for event in events:
+        tree.append(event.encode())
+    return keys.sign(Checkpoint(ORIGIN, tree.size, tree.root()), signer).encode()
+
+
 def test_a_bundle_of_another_key_is_not_believed(exported: Exported, copy: Path, tmp_path: Path) -> None:
     """Everything in it is sound, and its own log-keys.txt fits: only the key from elsewhere tells."""
-    forged = sealed.SealedLog()
+    signer = FileSigner.generate(ORIGIN)
+    keys = LogKeys((LogKey(signer.key),))
     _, *told = [json.loads(line) for line in (copy / "la.ndjson").read_text(encoding="utf-8").splitlines()]
-    forged.append(*(leaf["event"].encode() for leaf in told))
-    forged.publish()
-    assert forged.signed is not None
-    (copy / "checkpoint").write_bytes(forged.signed)
-    (copy / "log-keys.txt").write_text(str(forged.keys))
+    (copy / "checkpoint").write_bytes(signed_tree([leaf["event"] for leaf in told], keys, signer))
+    (copy / "log-keys.txt").write_text(str(keys))
     resum(copy)
     assert verify(copy, copy / "log-keys.txt").returncode == 0
     assert verify(copy, exported.keys).stderr.startswith("checkpoint_unsigned")
@@ -460,12 +480,10 @@ def test_a_log_that_became_shorter_is_named_by_a_saved_checkpoint(
     exported: Exported, copy: Path, tmp_path: Path
 ) -> None:
     """The last leaves are cut off and the real key signs what is left: only what was seen before tells."""
-    cut = sealed.SealedLog(signer=exported.log.signer)
     head, *told = (copy / "la.ndjson").read_text(encoding="utf-8").splitlines(keepends=True)
-    cut.append(*(json.loads(line)["event"].encode() for line in told[:-3]))
-    cut.publish()
-    assert cut.signed is not None
-    (copy / "checkpoint").write_bytes(cut.signed)
+    left = [json.loads(line)["event"] for line in told[:-3]]
+    signer = keyring.signer(exported.log.var_dir)
+    (copy / "checkpoint").write_bytes(signed_tree(left, exported.log.keys, signer))
     (copy / "la.ndjson").write_text("".join([head, *told[:-3]]), encoding="utf-8")
     resum(copy)
     done = verify(copy, exported.keys, "--seen", str(exported.folder / "checkpoint"))
@@ -473,7 +491,7 @@ def test_a_log_that_became_shorter_is_named_by_a_saved_checkpoint(
 
 
 def test_books_without_a_checkpoint_do_not_verify(exported: Exported, tmp_path: Path) -> None:
-    take_home(exported.database, SealedLog(signer=exported.log.signer), tmp_path)
+    take_home(exported.database, PublishedLog(tmp_path / "nowhere"), exported.log.keys, tmp_path)
     assert verify(tmp_path, exported.keys).stderr.startswith("checkpoint_missing")
 
 
@@ -481,10 +499,10 @@ def test_an_entry_that_was_never_told_is_named_when_later_ones_were(
     fresh_database: TestDatabase, tmp_path: Path
 ) -> None:
     """Rows 37 and 119: a superuser writes a balanced entry into the past, with balances that fit, and tells nobody."""
-    sealed.prepare(fresh_database)
     with City(fresh_database) as city:
         life = lived.live(city)
-        log = sealed.seal(fresh_database)
+        log = Log(fresh_database)
+        log.seal()
         with fresh_database.superuser() as owner:
             owner.execute("SET session_replication_role = replica")
             owner.execute(
@@ -500,23 +518,23 @@ def test_an_entry_that_was_never_told_is_named_when_later_ones_were(
             )
             owner.execute("UPDATE ledger.balance SET posted = posted + 777 WHERE account = ANY (%s)",
                           ([UUID(life.binh.account), city.house("bank.guarantee")],))  # fmt: skip
-        take_home(fresh_database, log, tmp_path)
+        take_home(fresh_database, log.published, log.keys, tmp_path / "home")
     keys = tmp_path / "elsewhere.txt"
     keys.write_text(str(log.keys))
-    assert verify(tmp_path, keys).stderr.startswith("entry_unsealed")
-    assert bean_check(tmp_path / "so.beancount").returncode == 0, "the books alone look sound"
+    assert verify(tmp_path / "home", keys).stderr.startswith("entry_unsealed")
+    assert bean_check(tmp_path / "home" / "so.beancount").returncode == 0, "the books alone look sound"
 
 
 def test_what_was_not_sealed_yet_is_counted_and_no_fault(fresh_database: TestDatabase, tmp_path: Path) -> None:
-    sealed.prepare(fresh_database)
     with City(fresh_database) as city:
         hoa = city.citizen(available=100)
-        log = sealed.seal(fresh_database)
+        log = Log(fresh_database)
+        log.seal()
         city.top_up(hoa, 5)
-        take_home(fresh_database, log, tmp_path)
+        take_home(fresh_database, log.published, log.keys, tmp_path / "home")
     keys = tmp_path / "elsewhere.txt"
     keys.write_text(str(log.keys))
-    done = verify(tmp_path, keys)
+    done = verify(tmp_path / "home", keys)
     assert done.returncode == 0, done.stderr
     assert "1 as their leaves tell of them; 1 younger than the checkpoint" in done.stdout
 
@@ -536,9 +554,8 @@ def test_an_export_is_one_snapshot_although_money_moves_meanwhile(exported: Expo
     assert int(shown[1]) == life.city.available(life.binh) + 7
 
 
-def test_memory_does_not_grow_with_the_books(fresh_database: TestDatabase) -> None:
+def test_memory_does_not_grow_with_the_books(fresh_database: TestDatabase, tmp_path: Path) -> None:
     """Eight thousand entries go through in a few megabytes: rows and text are handed on as they come."""
-    sealed.prepare(fresh_database)
     with City(fresh_database) as city, fresh_database.superuser() as owner:
         city.citizen(available=1)
         owner.execute("SET session_replication_role = replica")
@@ -553,7 +570,7 @@ def test_memory_does_not_grow_with_the_books(fresh_database: TestDatabase) -> No
         )
         with snapshot(fresh_database.audit_engine) as taken:
             assert taken.entry_count() == 8_001
-            parts = bundle.parts(taken, SealedLog(), log_keys="", title=TITLE)
+            parts = bundle.parts(taken, PublishedLog(tmp_path), log_keys="", title=TITLE)
             tracemalloc.start()
             size = sum(len(chunk) for chunk in bundle.zipped(parts, at=taken.taken_at))
             _, peak = tracemalloc.get_traced_memory()
@@ -566,3 +583,39 @@ def test_what_a_test_city_did_is_in_order(exported: Exported) -> None:
     """The books that the other tests export are sound, so what a tool would refuse in them would be the export's fault."""
     with prove.snapshot(exported.database.audit_engine).connect() as connection:
         assert list(prove.books(connection)) == []
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def export(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], int]:
+    """`make export` in the exported city."""
+    monkeypatch.setenv("AUDIT_DATABASE_URL", exported.database.config.audit_database_url)
+    monkeypatch.setenv("VAR_DIR", str(exported.log.var_dir))
+    return lambda file: main([str(file)])
+
+
+def test_the_command_writes_what_the_ending_asks_for(
+    exported: Exported, export: Callable[[Path], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for ending, begins in ((".zip", b"PK"), (".beancount", b"option"), (".journal", b"; "), (".ndjson", b'{"origin"')):
+        file = tmp_path / f"so{ending}"
+        assert export(file) == 0
+        assert file.read_bytes().startswith(begins)
+        assert f"{file.stat().st_size:,} bytes" in capsys.readouterr().out
+    with zipfile.ZipFile(tmp_path / "so.zip") as archive:
+        archive.extractall(tmp_path / "home")
+    assert verify(tmp_path / "home", exported.keys).returncode == 0
+
+
+def test_the_command_writes_over_nothing(
+    export: Callable[[Path], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "so.zip"
+    file.write_text("mine")
+    assert export(file) == 1
+    assert file.read_text() == "mine"
+    assert "is there already" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        export(tmp_path / "so.pdf")

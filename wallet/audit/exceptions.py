@@ -56,12 +56,12 @@ LISTS: Final[Mapping[str, str]] = {
     "reversed": _entries("reverses IS NOT NULL"),
     "refunded": _entries("refunds IS NOT NULL"),
     "large": _entries("amount >= %(threshold)s AND word <> 'rule_run'"),
-    "split": _AMOUNTS
+    "split": _AMOUNTS  # noqa: S608 - a constant of ours
     + """
         SELECT 'account' AS subject, payer AS id, max(posted_at) AS at, min(signer::text)::uuid AS by,
                sum(amount)::bigint AS amount, count(*) || '×' AS kind, payee AS other
         FROM written WHERE kind = 'transfer' AND amount < %(threshold)s
-        GROUP BY payer, payee, ledger.day_of(posted_at) HAVING count(*) >= 3 AND sum(amount) >= %(threshold)s""",  # noqa: S608 - a constant of ours
+        GROUP BY payer, payee, ledger.day_of(posted_at) HAVING count(*) >= 3 AND sum(amount) >= %(threshold)s""",
     "night": _entries(
         "word NOT IN ('rule_run', 'outside_word')"
         " AND (extract(hour FROM ordered_at AT TIME ZONE INTERVAL '7 hours') >= 23"
@@ -72,8 +72,8 @@ LISTS: Final[Mapping[str, str]] = {
     "round": _entries(f"mod(amount, {ROUND}) = 0 AND kind NOT IN ('topup', 'collection_sweep')"),
     "by_office": _entries("word IN ('officer_order', 'session_order')"),
     "new_key": _entries(
-        f"amount >= {ROUND} AND EXISTS (SELECT 1 FROM identity.key k WHERE k.id = key_id"
-        " AND k.enrolled_at > ordered_at - INTERVAL '24 hours')"  # noqa: S608 - a number of ours
+        f"amount >= {ROUND} AND EXISTS (SELECT 1 FROM identity.key k WHERE k.id = key_id"  # noqa: S608 - a number of ours
+        " AND k.enrolled_at > ordered_at - INTERVAL '24 hours')"
     ),
     "frozen": """
         SELECT 'account' AS subject, m.account AS id, m.at, u.signer AS by, NULL::bigint AS amount,

@@ -51,7 +51,7 @@ $$;
 -- masked_names: people's names as an auditor may see them: of every word but the last, its first letter. The audit role cannot
 -- read the names themselves, so no page of an auditor's can show one by mistake.
 CREATE OR REPLACE FUNCTION identity.masked_names(p_holders uuid[]) RETURNS TABLE (holder uuid, name text)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = person, pg_temp AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
     SELECT p.holder, (
         SELECT string_agg(CASE WHEN w.place = w.words THEN w.word ELSE left(w.word, 1) || repeat('*', length(w.word) - 1) END,
                           ' ' ORDER BY w.place)

@@ -65,7 +65,8 @@ class RevealSchema(AnswerSchema):
 @admits(Role.AUDITOR)
 def look_up() -> str:
     """Find what an id or a code belongs to, or show the accounts of a line of the chart."""
-    asked = request.args.get("q", "").strip()[:QUERY_CHARS_MAX]
+    given = request.args.get("q", "")[:QUERY_CHARS_MAX]
+    asked = "".join(char for char in given if char.isprintable()).strip()
     line = request.args.get("ma", "")
     with state().audit.connect() as connection:
         hits = find.hits(connection, id=uuid_or_none(asked.lower()), code=asked.upper()) if asked else []
