@@ -515,6 +515,12 @@ def test_a_shortage_is_named_with_its_cause_until_it_is_made_good(fresh_database
         told = words_of(short)
         assert "Đang thiếu" in told
         assert "1 ngày thiếu trong khoảng này." in told
+        with city.audit.connect() as connection:
+            *_, day = safeguarding.report(connection, first=today, last=today, now=clock.now())
+        assert {one.kind: one.effect for one in day.causes} == {
+            "bill_payment": 60_000, "collection_sweep": -60_000, "refund": -700,
+        }  # fmt: skip
+        assert day.carried + sum(one.effect for one in day.causes) == day.margin == -700
         assert "Hoàn tiền: \u2212700\u00a0₫ (1 bút toán)".replace("\u00a0", " ") in told.replace("\u00a0", " ")
         row = table(page.get(f"{ROOM}/bao-dam.csv"))[-1]
         assert (row["chenh_lech"], row["bao_dam"], row["phai_bao_dam"]) == ("-700", "40000", "40700")

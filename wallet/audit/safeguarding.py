@@ -8,7 +8,7 @@ Source  Circular 40/2024/TT-NHNN: the guarantee account's balance is never below
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -25,7 +25,7 @@ _MARGIN: Final = (chart.BANK_GUARANTEE, *COVERED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """What a kind of entry has taken from the margin since it last was not short: đồng below zero, and how many entries."""
+    """What a kind of entry has added to the margin, or taken from it, since a day last ended without a shortage."""
 
     kind: str
     effect: int
@@ -41,6 +41,8 @@ class Standing:
     covered: int
     collection: int
     agencies: int
+    carried: int = 0
+    """Where it is short: the margin at the end of the last day on which it was not; with the causes it makes the margin."""
     causes: tuple[Cause, ...] = ()
 
     @property
@@ -73,6 +75,7 @@ def report(connection: sa.Connection, *, first: date, last: date, now: datetime)
     moved, effects = _moved(connection, first, last), _effects(connection, first, last)
     since: Counter[str] = Counter()
     entries: Counter[str] = Counter()
+    carried = _standing(sums, at=began).margin
     found = []
     for offset in range((last - first).days + 1):
         day = first + timedelta(days=offset)
@@ -82,24 +85,24 @@ def report(connection: sa.Connection, *, first: date, last: date, now: datetime)
             entries[kind] += count
         stood = _standing(sums, at=min(clock.day_bounds(day)[1] - timedelta(microseconds=1), now))
         if stood.is_short:
-            causes = sorted((effect, kind) for kind, effect in since.items() if effect < 0)
+            causes = sorted((effect, kind) for kind, effect in since.items() if effect)
             told = tuple(Cause(kind=kind, effect=effect, entries=entries[kind]) for effect, kind in causes)
-            stood = _standing(sums, at=stood.at, causes=told)
+            stood = replace(stood, carried=carried, causes=told)
         else:
             since.clear()
             entries.clear()
+            carried = stood.margin
         found.append(stood)
     return found
 
 
-def _standing(posted: Mapping[str, int], *, at: datetime, causes: tuple[Cause, ...] = ()) -> Standing:
+def _standing(posted: Mapping[str, int], *, at: datetime) -> Standing:
     return Standing(
         at=at,
         guarantee=posted.get(chart.BANK_GUARANTEE, 0),
         covered=sum(posted.get(code, 0) for code in COVERED),
         collection=posted.get(chart.BANK_COLLECTION, 0),
         agencies=posted.get(chart.AGENCY, 0),
-        causes=causes,
     )
 
 

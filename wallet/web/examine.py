@@ -324,7 +324,7 @@ def _days(*, last: date | None = None) -> Asked:
 def _dong(asked: Asked, name: str, otherwise: int) -> int:
     """Read an amount as people type it; what is wrong with it goes to the form."""
     given = request.args.get(name, "")
-    asked.values[name] = given or (str(otherwise) if otherwise else "")
+    asked.values[name] = given or (f"{otherwise:,}".replace(",", ".") if otherwise else "")
     try:
         return money.parse("".join(char for char in given if char not in " .\u00a0₫")) if given else otherwise
     except ValueError:
