@@ -39,7 +39,9 @@ os.environ.setdefault(databases.RUN_VARIABLE, str(os.getpid()))
 
 # A slow machine is no failure. What must pass before a change lands tries the same examples each time; `make soak` finds new
 # ones.
-hypothesis.settings.register_profile("tests", deadline=None, print_blob=True, derandomize="SOAK_S" not in os.environ)
+hypothesis.settings.register_profile(
+    "tests", deadline=None, print_blob=True, derandomize="SOAK_S" not in os.environ
+)
 hypothesis.settings.load_profile("tests")
 
 

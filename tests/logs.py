@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from wallet.log.checkpoint import Checkpoint
 from wallet.log.merkle import BUNDLES, TILE_WIDTH, Tile
 from wallet.log.published import PublishedLog
 from wallet.log.sealer import Sealer
+from wallet.log.shelf import Shelf
 
 ORIGIN = "localhost:8000/log"
 
@@ -52,13 +54,13 @@ class Log:
             sealer.seal()
             return sealer.publish()
 
-    def tell(self, count: int = 1, *, data: int = 0) -> list[UUID]:
+    def tell(self, count: int = 1, *, ago: timedelta = timedelta()) -> list[UUID]:
         """Events of no consequence, each in a unit of its own or, where there are many, in one."""
 
         def work(unit: sa.Connection) -> list[UUID]:
-            told = [Event(type="test.told", subject=ids.new(), data={"pad": "x" * data}) for _ in range(count)]
+            told = [Event(type="test.told", subject=ids.new(), data={"n": str(n)}) for n in range(count)]
             for one in told:
-                ledger.tell(unit, one, actor=None, at=clock.now())
+                ledger.tell(unit, one, actor=None, at=clock.now() - ago)
             return [UUID(str(one.subject)) for one in told]
 
         return db.unit(self.database.app_engine, work)
@@ -97,7 +99,7 @@ class Log:
         """Whether database, bundles, tiles and checkpoint say one and the same, by the definition of the tree."""
         entries, checkpoint = self.entries(), self.checkpoint()
         tree = merkle.Tree()
-        tiles = {}
+        tiles = dict[Tile, bytes]()
         for entry in entries[: checkpoint.size]:
             tiles |= dict(tree.append(entry))
         tiles |= dict(tree.partial())
@@ -106,6 +108,24 @@ class Log:
             and naive_root([merkle.leaf_hash(one) for one in entries[: checkpoint.size]]) == checkpoint.root
             and all((self.published.folder / tile.path).read_bytes() == data for tile, data in tiles.items())
         )
+
+
+def forged(log: Log, folder: Path, entries: list[bytes]) -> PublishedLog:
+    """A log of other entries, signed with the real key: what an operator can make who rewrites everything."""
+    tree, shelf, bundle = merkle.Tree(), Shelf(folder), list[bytes]()
+    for entry in entries:
+        shelf.put(tree.append(entry))
+        bundle.append(entry)
+        if len(bundle) == TILE_WIDTH:
+            shelf.put([(Tile(BUNDLES, tree.size // TILE_WIDTH - 1), merkle.pack(bundle))])
+            bundle = []
+    shelf.put(tree.partial())
+    if bundle:
+        shelf.put([(Tile(BUNDLES, tree.size // TILE_WIDTH, len(bundle)), merkle.pack(bundle))])
+    shelf.sync()
+    checkpoint = Checkpoint(log.keys.origin, tree.size, tree.root())
+    shelf.publish(log.keys.sign(checkpoint, keyring.signer(log.var_dir)).encode())
+    return PublishedLog(folder)
 
 
 def naive_root(leaves: list[bytes]) -> bytes:

@@ -21,7 +21,7 @@ from tests.make import City
 from wallet import db
 from wallet.jobs import Worker
 from wallet.ledger.refusals import PostingStopped
-from wallet.log import published, sealer
+from wallet.log import merkle, published, sealer
 from wallet.log.merkle import TILE_WIDTH
 from wallet.log.sealer import Behind, Contradicted, Moved, Rewritten
 from wallet.log.shelf import Taken
@@ -263,7 +263,7 @@ def test_killed_at_any_step_it_goes_on_where_it_was(log: Log, point: str) -> Non
     assert log.unsealed() == 0
     assert log.is_whole()
     proof = log.published.consistency(before.size, log.checkpoint().size)
-    sealer.merkle.check_consistency(before.size, before.root, log.checkpoint().size, log.checkpoint().root, proof)
+    merkle.check_consistency(before.size, before.root, log.checkpoint().size, log.checkpoint().root, proof)
     kept = log.ask("SELECT size FROM log.checkpoint ORDER BY size")
     assert kept[-1] == (log.checkpoint().size,)
 

@@ -27,7 +27,8 @@ def check(connection: sa.Connection, *, may_execute: bool) -> None:
                 JOIN pg_namespace n ON n.oid = p.pronamespace
                 WHERE n.nspname = 'ledger' AND p.prosecdef) AS executes
         FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace, pg_roles r
-        WHERE (s.nspname IN ('ledger', 'log') AND c.relkind IN ('r', 'v') OR s.nspname = 'person' AND c.relname = 'order_content')
+        WHERE (s.nspname IN ('ledger', 'log') AND c.relkind IN ('r', 'v')
+               OR s.nspname = 'person' AND c.relname = 'order_content')
                AND r.rolname = current_user
         GROUP BY r.rolsuper
         """

@@ -16,6 +16,8 @@ from wallet.log.published import FOLDER
 
 PRIVATE: Final = "log.key"
 KEYS: Final = "keys"
+FORMER: Final = "former"
+"""Beside the list: the logs that this one succeeded, by number, each with its own."""
 WITNESSES: Final = "witnesses"
 """Beside the list: the verifier keys of the witnesses whose cosignatures the service collects, a line each."""
 

@@ -9,6 +9,7 @@ Rules   One sealer, by a lock on the folder and one in the database. The places 
 Source  c2sp.org/tlog-tiles, c2sp.org/tlog-checkpoint.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -139,10 +140,25 @@ class Sealer:
         self.seal()
         self.publish()
 
+    def check(self) -> None:
+        """Hold what is published against the database, once, without sealing anything.
+
+        Raises:
+            Taken: a sealer is at work, which has done so.
+            Behind, Rewritten, Contradicted: posting was stopped.
+        """
+        try:
+            with self._shelf.alone():
+                self.start()
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Let go of the database, and of the lock in it."""
         if self._connection is not None:
-            self._connection.invalidate()  # a pooled connection would keep the lock
+            with contextlib.suppress(sa.exc.SQLAlchemyError):
+                self._ask("SELECT pg_advisory_unlock_all()")
+            self._connection.invalidate()  # whatever became of it, no pool keeps the lock
             self._connection.close()
             self._connection = None
 

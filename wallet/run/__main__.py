@@ -63,6 +63,8 @@ def children_of(config: Config) -> list[Child]:
     return [
         Child("web", [sys.executable, *gunicorn], environ, logs / "web.log"),
         Child("worker", [sys.executable, "-m", "wallet.run.worker"], environ, logs / "worker.log"),
+        # Stopped last: what the others told until they ended is sealed.
+        Child("sealer", [sys.executable, "-m", "wallet.run.sealer"], environ, logs / "sealer.log"),
     ]
 
 
@@ -78,6 +80,26 @@ def load_demo(config: Config) -> None:
         demo.load(config=config, log=say)
     except city.CityError as error:
         raise Fault(str(error)) from error
+
+
+def check_log(config: Config) -> None:
+    """Have posting stopped before anybody can post, if the log has published what the database does not have.
+
+    Raises:
+        Fault: the log has no key.
+    """
+    from wallet.log.keyring import NoKey
+    from wallet.log.sealer import Contradicted
+    from wallet.run import sealer
+
+    try:
+        with sealer.of(config) as made:
+            made.check()
+    except NoKey as error:
+        raise Fault(str(error)) from error
+    except Contradicted as reason:
+        say(f"\n  POSTING IS STOPPED (tạm dừng ghi sổ): {reason.code}: {reason}.")
+        say("  What to do: python -m wallet.run.log --help\n")
 
 
 def is_ready(port: int) -> bool:
@@ -146,6 +168,7 @@ def run(stop: StopSignals) -> None:
                 say(f"Migrated to {ran[-1]}.")
             if config.demo:
                 load_demo(config)
+            check_log(config)
         children = children_of(config)
         try:
             for child in children:

@@ -1,9 +1,11 @@
 """The sealer's process: `python -m wallet.run.sealer` until SIGTERM or Ctrl-C. A second one waits for the first to end."""
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 from wallet import db
 from wallet.config import Config, ConfigError
@@ -13,11 +15,13 @@ from wallet.log.keyring import NoKey
 from wallet.log.published import PublishedLog
 from wallet.log.sealer import Sealer
 from wallet.run.lifeline import die_with_parent
+from wallet.run.log import tell_of_rotation
 from wallet.web import logs
 
 
-def of(config: Config) -> Sealer:
-    """Make the configured city's sealer.
+@contextlib.contextmanager
+def of(config: Config) -> Iterator[Sealer]:
+    """Have the configured city's sealer, not yet started.
 
     Raises:
         NoKey: the log has none. The demo's is made here.
@@ -25,11 +29,15 @@ def of(config: Config) -> Sealer:
     """
     if config.demo:
         keyring.make(config.var_dir, keyring.origin(config.public_origin))
+    keys, signer = keyring.keys(config.var_dir), keyring.signer(config.var_dir)
     database = db.engine(config.database_url, name="sealer")
-    with database.connect() as connection:
-        guard.check(connection, may_execute=True)
-    published = PublishedLog(keyring.folder(config.var_dir))
-    return Sealer(database, published, keyring.keys(config.var_dir), keyring.signer(config.var_dir))
+    try:
+        with database.connect() as connection:
+            guard.check(connection, may_execute=True)
+        tell_of_rotation(database, keys)
+        yield Sealer(database, PublishedLog(keyring.folder(config.var_dir)), keys, signer)
+    finally:
+        database.dispose()
 
 
 def main() -> int:
@@ -40,11 +48,11 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        sealer = of(Config.from_env(os.environ))
+        with of(Config.from_env(os.environ)) as sealer:
+            sealer.run(stop)
     except (ConfigError, NoKey) as error:
         print(error, file=sys.stderr)
         return 1
-    sealer.run(stop)
     return 0
 
 

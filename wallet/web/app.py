@@ -47,6 +47,7 @@ from wallet.web import (
     refunds,
     rooms,
     send,
+    tiles,
     transfers,
 )
 from wallet.web.act import BODY_BYTES_MAX
@@ -74,6 +75,7 @@ DOORS: Final = (
     refunds,
     rooms,
     send,
+    tiles,
     transfers,
 )
 
