@@ -51,6 +51,10 @@ fmt: $(VENV)/dev.stamp ## Format the code and mend what ruff can mend
 prove: $(VENV)/run.stamp ## Recompute the books from the first posting and name every difference
 	@$(BIN)/python -m wallet.run.environment $(BIN)/python -m wallet.prove $(ARGS)
 
+.PHONY: export
+export: $(VENV)/run.stamp ## Export the books for others' tools (ARGS="so.zip", so.beancount, so.journal or la.ndjson)
+	@$(BIN)/python -m wallet.run.environment $(BIN)/python -m wallet.exports $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/run.stamp ## Measure against peers; figures to var/bench.json (ARGS="ledger" or "http" narrows it)
 	@$(BIN)/python -m bench $(ARGS)

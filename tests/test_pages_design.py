@@ -155,6 +155,20 @@ PAGES: dict[str, tuple[str, str]] = {
     "audit, periods": ("auditor", "/kiem-toan/ky"),
     "audit, no periods": ("auditor", "/kiem-toan/ky?truoc=2020-01-02"),
     "audit, events": ("auditor", "/kiem-toan/su-kien"),
+    "audit, look-up": ("auditor", "/kiem-toan/tra-cuu?ma=agency"),
+    "audit, look-up, found": ("auditor", "/kiem-toan/tra-cuu?q={payment_entry}"),
+    "audit, look-up, nothing": ("auditor", "/kiem-toan/tra-cuu?q={nothing}"),
+    "audit, account": ("auditor", "/kiem-toan/tai-khoan/{citizen}"),
+    "audit, entry": ("auditor", "/kiem-toan/but-toan/{payment_entry}"),
+    "audit, no entry": ("auditor", "/kiem-toan/but-toan/{nothing}"),
+    "audit, a name": ("auditor", "/kiem-toan/hien-ten?holder={citizen_holder}&ve=/kiem-toan/tra-cuu"),
+    "audit, safeguarding": ("auditor", "/kiem-toan/bao-dam"),
+    "audit, budget": ("auditor", "/kiem-toan/ngan-sach?theo=dia_ban"),
+    "audit, sample": ("auditor", "/kiem-toan/mau?hat=2026"),
+    "audit, sample of days to come": ("auditor", "/kiem-toan/mau?hat=2026&den=2099-01-01"),
+    "audit, exceptions": ("auditor", "/kiem-toan/ngoai-le?ds=large"),
+    "audit, no exceptions": ("auditor", "/kiem-toan/ngoai-le?ds=night&tu=2020-01-02&den=2020-01-03"),
+    "audit, exports": ("auditor", "/kiem-toan/xuat"),
     "operator, balance": ("operator", "/van-hanh"),
     "operator, periods": ("operator", "/van-hanh/ky"),
     "operator, close a day": ("operator", "/van-hanh/ky/khoa?period=day&starts={closable}"),
@@ -171,6 +185,8 @@ EXPECTED_STATUS = {
     "bill, of nobody": 404,
     "not admitted": 403,
     "audit, balance at no instant": 400,
+    "audit, no entry": 404,
+    "audit, sample of days to come": 400,
 }
 
 
@@ -275,6 +291,7 @@ def furnish(house: House) -> Furnished:
     named |= {"payee": payee.account, "citizen": hoa.account, "memo": MEMO, "sent": sent.json()["order"]}
     named |= {"refunded_order": later.json()["order"], "closed": closing.starts.isoformat()}
     named |= {"closable": (closing.starts + timedelta(days=1)).isoformat()}
+    named |= {"payment_entry": paid.json()["bills"][0]["entry"], "citizen_holder": hoa.holder}
     named |= {"order": paid.json()["order"], "refused": refused, "nothing": str(uuid4()), "procedure": procedure.code}
     named |= numbers(city, frozen, later.json()["order"])
     named |= {"number": number(city, hoa, paid.json()["order"]), "sent_number": number(city, hoa, sent.json()["order"])}

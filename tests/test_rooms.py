@@ -110,6 +110,8 @@ def test_the_auditor_can_write_nothing(city: City, auditor: Visitor, hoa: Signer
         view: Any = city.app.view_functions[rule.endpoint]
         if "POST" not in (rule.methods or ()) or rule.rule.startswith("/v1/") or view.admits == gate.ANYONE:
             continue
+        if rule.rule == "/kiem-toan/hien-ten":  # the one order that is an auditor's own: it moves nothing, and is told
+            continue
         path = re.sub(r"<[^>]+>", str(bill.id), rule.rule)
         assert auditor.post(path, {"order_id": str(uuid4()), "reason": "Thử", "phone": hoa.phone}).status_code == 403, (
             path

@@ -47,7 +47,8 @@ GO = Tool(
     is_here=lambda: shutil.which("go") is not None and (GOPATH / "src/golang.org/x/mod/sumdb/tlog").is_dir(),
 )
 OPENSSL = Tool(name="openssl", packages=("openssl",), is_here=lambda: shutil.which("openssl") is not None)
-TOOLS = (GO, OPENSSL)
+HLEDGER = Tool(name="hledger", packages=("hledger",), is_here=lambda: shutil.which("hledger") is not None)
+TOOLS = (GO, OPENSSL, HLEDGER)
 
 
 def go_program(name: str) -> Path:

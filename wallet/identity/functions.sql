@@ -48,6 +48,18 @@ LANGUAGE sql SECURITY DEFINER SET search_path = identity, pg_temp AS $$
     RETURNING count;
 $$;
 
+-- masked_names: people's names as an auditor may see them: of every word but the last, its first letter. The audit role cannot
+-- read the names themselves, so no page of an auditor's can show one by mistake.
+CREATE OR REPLACE FUNCTION identity.masked_names(p_holders uuid[]) RETURNS TABLE (holder uuid, name text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
+    SELECT p.holder, (
+        SELECT string_agg(CASE WHEN w.place = w.words THEN w.word ELSE left(w.word, 1) || repeat('*', length(w.word) - 1) END,
+                          ' ' ORDER BY w.place)
+        FROM (SELECT x.word, x.place, count(*) OVER () AS words
+              FROM regexp_split_to_table(btrim(p.name), '\s+') WITH ORDINALITY AS x (word, place)) AS w)
+    FROM person.person p WHERE p.holder = ANY (p_holders);
+$$;
+
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA identity FROM PUBLIC;
 REVOKE ALL ON ALL TABLES IN SCHEMA identity FROM wallet_app;
 REVOKE ALL ON person.person FROM wallet_app;
@@ -65,5 +77,6 @@ GRANT SELECT, INSERT, UPDATE (serial, made_at, ended_at) ON person.receipt_link 
 -- An auditor checks signatures against keys and roles, and the words of each order (which may hold a name and a phone: see
 -- person.order_content); no PIN, code or session, and not the list of people.
 GRANT SELECT ON identity.holder, identity.role, identity.key TO wallet_audit;
+GRANT EXECUTE ON FUNCTION identity.masked_names(uuid[]) TO wallet_audit;
 GRANT EXECUTE ON FUNCTION identity.lock_holder(uuid),
     identity.count_attempt(text, timestamptz, interval) TO wallet_app;

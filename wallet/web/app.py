@@ -29,10 +29,13 @@ from wallet.receipts import CityLog, Log
 from wallet.refusal import Refusal
 from wallet.web import (
     accounts,
+    audit,
     bills,
     citizen,
     confirmation,
     desk,
+    examine,
+    exports,
     gate,
     holds,
     keys,
@@ -59,10 +62,13 @@ if TYPE_CHECKING:
 
 DOORS: Final = (
     accounts,
+    audit,
     bills,
     citizen,
     confirmation,
     desk,
+    examine,
+    exports,
     holds,
     keys,
     openapi,
@@ -166,7 +172,7 @@ def create(config: Config, *, log: Log | None = None) -> Flask:
     app.register_blueprint(service)
     gate.admits("anyone")(app.view_functions["static"])
     app.context_processor(_context)
-    app.jinja_env.filters.update(dong=money.grouped, local=_local, day=_day)
+    app.jinja_env.filters.update(dong=money.grouped, local=_local, day=_day, local_day=_local_day, local_iso=_local_iso)
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return app
 
@@ -250,6 +256,14 @@ def asset(path: str) -> str:
 
 def _local(instant: datetime) -> str:
     return instant.astimezone(clock.CITY_TIME).strftime("%d/%m/%Y %H:%M")
+
+
+def _local_day(instant: datetime) -> str:
+    return _day(clock.day_of(instant))
+
+
+def _local_iso(instant: datetime) -> str:
+    return clock.day_of(instant).isoformat()
 
 
 def _day(day: date) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from flask import g, has_request_context, request
 from sqlalchemy.exc import DBAPIError
 
-_EXTRAS: Final = ("code", "status", "sqlstate")
+_EXTRAS: Final = ("code", "status", "sqlstate", "holder")
 
 
 class _Json(logging.Formatter):

@@ -13,8 +13,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from wallet import canonical, words
-from wallet.ledger.refusals import PostingStopped
+from wallet.ledger.refusals import NotAdmitted, PostingStopped
 from wallet.refusal import Refusal
+from wallet.web.state import me
 from wallet.words import Locale
 
 log = logging.getLogger("wallet")
@@ -140,8 +141,12 @@ def locale() -> Locale:
 
 def answer(refusal: Refusal) -> Response:
     """Answer a refusal: a problem document under /v1 and for machines, a page for people."""
-    if refusal.status >= 500 or refusal.status == 429:
-        log.warning("refused", extra={"code": refusal.code, "status": refusal.status})
+    if refusal.status >= 500 or refusal.status == 429 or isinstance(refusal, NotAdmitted):
+        who = me()
+        log.warning(
+            "refused",
+            extra={"code": refusal.code, "status": refusal.status, "holder": str(who.holder) if who else ""},
+        )
     if request.path.startswith(("/v1/", "/log/", "/openapi.json", "/healthz", "/readyz")):
         response = Response(spell(refusal), refusal.status, content_type=PROBLEM_JSON)
     else:

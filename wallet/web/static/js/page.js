@@ -54,6 +54,11 @@ for (const menu of $$("details.menu")) {
   });
 }
 
+// Where the tabs are more than a phone is wide, the one in use is in sight.
+const tabs = $(".desk .tabs ul");
+const current = tabs && $("[aria-current]", tabs);
+if (current) tabs.scrollLeft = current.offsetLeft - (tabs.clientWidth - current.offsetWidth) / 2;
+
 async function citizen(holder) {
   (await import("./choose.js")).start();
   const { whyNot } = await import("./capability.js");
