@@ -1,5 +1,6 @@
 """The audit room: what an auditor looks up, examines and takes home, and what they never see or do."""
 
+import contextlib
 import csv
 import hashlib
 import html
@@ -9,6 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,6 +27,8 @@ from tests.pages import Visitor, words_of
 from wallet import clock, ids, periods, text
 from wallet.audit import budget, exceptions, names, safeguarding, sampling
 from wallet.audit.sampling import Frame
+from wallet.exports import verify
+from wallet.exports.books import Books, snapshot
 from wallet.identity import attempts
 from wallet.identity.roles import Role
 from wallet.ids import AccountId
@@ -734,6 +738,29 @@ def test_every_export_comes_through_the_door(room: Room, visitor: Visitor) -> No
         assert archive.read("log-keys.txt").decode() == str(room.log.keys)
     for nothing in ("x", "so.beancount.exe", "..%2f..%2fsecret", "README.txt"):
         assert visitor.get(f"{ROOM}/xuat/{nothing}").status_code == 404
+
+
+def test_a_bundle_fits_its_checkpoint_although_the_log_grows_meanwhile(
+    room: Room, visitor: Visitor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Rows 44 and 125: the sealer publishes every second; a checkpoint younger than the snapshot would lack its leaves."""
+
+    @contextlib.contextmanager
+    def overtaken(database: sa.Engine) -> Iterator[Books]:
+        with snapshot(database) as books:
+            assert room.city.send(room.life.hoa, room.life.binh, 3).status == 201
+            room.log.seal()
+            yield books
+
+    monkeypatch.setattr("wallet.web.exports.snapshot", overtaken)
+    before = room.log.checkpoint().size
+    whole = visitor.get(f"{ROOM}/xuat/mang-ve.zip")
+    assert room.log.checkpoint().size > before
+    with zipfile.ZipFile(io.BytesIO(whole.data)) as archive:
+        archive.extractall(tmp_path / "home")
+    keys = tmp_path / "khoa.txt"
+    keys.write_text(str(room.log.keys))
+    assert verify.main([str(tmp_path / "home"), "--log-key", str(keys)]) == 0
 
 
 def test_books_too_large_for_a_browser_are_not_begun(

@@ -74,8 +74,9 @@ def exported(
 
 
 def take_home(database: TestDatabase, log: PublishedLog, keys: LogKeys, folder: Path) -> None:
+    promise = leaves.promised(log)
     with snapshot(database.audit_engine) as taken:
-        parts = bundle.parts(taken, log, log_keys=str(keys), title=TITLE)
+        parts = bundle.parts(taken, promise, log_keys=str(keys), title=TITLE)
         whole = b"".join(bundle.zipped(parts, at=taken.taken_at))
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         assert archive.testzip() is None
@@ -278,7 +279,9 @@ def test_no_file_names_a_person(exported: Exported) -> None:
 
 def test_each_leaf_comes_with_a_proof_that_leads_to_the_checkpoint(exported: Exported) -> None:
     with snapshot(exported.database.audit_engine) as taken:
-        head, *rest = [json.loads(line) for line in leaves.ndjson(taken, exported.log.published, proofs=True)]
+        head, *rest = [
+            json.loads(line) for line in leaves.ndjson(taken, leaves.promised(exported.log.published), proofs=True)
+        ]
     root, size = b64decode(head["root"]), head["size"]
     promised = exported.log.checkpoint()
     assert (root, size) == (promised.root, promised.size)
@@ -294,10 +297,11 @@ def test_each_leaf_comes_with_a_proof_that_leads_to_the_checkpoint(exported: Exp
 def test_a_part_of_the_leaves_is_that_part(exported: Exported) -> None:
     with snapshot(exported.database.audit_engine) as taken:
         _, *rest = [
-            json.loads(line) for line in leaves.ndjson(taken, exported.log.published, proofs=True, first=3, end=7)
+            json.loads(line)
+            for line in leaves.ndjson(taken, leaves.promised(exported.log.published), proofs=True, first=3, end=7)
         ]
         assert [leaf["index"] for leaf in rest] == [3, 4, 5, 6]
-        nothing = PublishedLog(exported.folder / "nowhere")
+        nothing = leaves.promised(PublishedLog(exported.folder / "nowhere"))
         assert list(leaves.ndjson(taken, nothing, proofs=True)) == [], "no checkpoint, nothing promised"
 
 
@@ -570,7 +574,7 @@ def test_memory_does_not_grow_with_the_books(fresh_database: TestDatabase, tmp_p
         )
         with snapshot(fresh_database.audit_engine) as taken:
             assert taken.entry_count() == 8_001
-            parts = bundle.parts(taken, PublishedLog(tmp_path), log_keys="", title=TITLE)
+            parts = bundle.parts(taken, None, log_keys="", title=TITLE)
             tracemalloc.start()
             size = sum(len(chunk) for chunk in bundle.zipped(parts, at=taken.taken_at))
             _, peak = tracemalloc.get_traced_memory()

@@ -235,10 +235,10 @@ def _without_names(said: Any) -> Any:
 
 def _leaf(row: Any, log: Log) -> Leaf:
     spelled = bytes(row.bytes)
-    promised = leaves.promised(log) if row.index is not None else None
-    proof: list[bytes] = []
-    if promised and row.index < promised[0].size:
-        proof = merkle.inclusion_proof(log.nodes(promised[0].size), row.index, promised[0].size)
+    promise = leaves.promised(log)
+    if promise and (row.index is None or row.index >= promise.checkpoint.size):
+        promise = None  # it waits for its place, or for a checkpoint that covers it
+    proof = merkle.inclusion_proof(promise.nodes, row.index, promise.checkpoint.size) if promise else []
     return Leaf(
         event=row.id,
         type=row.type,
@@ -247,8 +247,8 @@ def _leaf(row: Any, log: Log) -> Leaf:
         index=row.index,
         hash=_b64(merkle.leaf_hash(spelled)),
         proof=tuple(_b64(one) for one in proof),
-        size=promised[0].size if promised and row.index < promised[0].size else None,
-        root=_b64(promised[0].root) if promised else "",
+        size=promise.checkpoint.size if promise else None,
+        root=_b64(promise.checkpoint.root) if promise else "",
     )
 
 

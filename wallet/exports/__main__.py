@@ -18,30 +18,31 @@ from wallet import city, db
 from wallet.config import postgres_url
 from wallet.exports import bundle, journals, leaves
 from wallet.exports.books import Books, snapshot
+from wallet.exports.leaves import Promise
 from wallet.log import keyring
 from wallet.log.published import PublishedLog
 
 ENDINGS = (".zip", ".beancount", ".journal", ".ndjson")
 
 
-def pieces(books: Books, ending: str, *, var_dir: Path, title: str) -> Iterator[bytes]:
+def pieces(books: Books, promise: Promise | None, ending: str, *, log_keys: str, title: str) -> Iterator[bytes]:
     """Yield the export that an ending asks for.
 
     Args:
-        books: the snapshot.
+        books: the snapshot, taken after the promise was asked for.
+        promise: the log's.
         ending: one of ENDINGS.
-        var_dir: where the log is published.
+        log_keys: a line for each key that the log has had.
         title: whose books they are.
     """
-    log = PublishedLog(keyring.folder(var_dir))
     if ending == ".zip":
-        parts = bundle.parts(books, log, log_keys=_log_keys(var_dir), title=title)
+        parts = bundle.parts(books, promise, log_keys=log_keys, title=title)
         yield from bundle.zipped(parts, at=books.taken_at)
         return
     texts: dict[str, Iterable[str]] = {
         ".beancount": journals.beancount(books, title=title),
         ".journal": journals.hledger(books, title=title),
-        ".ndjson": leaves.ndjson(books, log, proofs=True),
+        ".ndjson": leaves.ndjson(books, promise, proofs=True),
     }
     yield from (text.encode() for text in texts[ending])
 
@@ -63,10 +64,11 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     url = postgres_url("AUDIT_DATABASE_URL", os.environ.get("AUDIT_DATABASE_URL", ""))
     var_dir = Path(os.environ.get("VAR_DIR", "var"))
     title = f"Tràng Tiền · {city.load(Path(os.environ.get('CITY_FILE', 'city.toml'))).name}"
+    promise = leaves.promised(PublishedLog(keyring.folder(var_dir)))
     database = db.engine(url, name="export")
     try:
         with snapshot(database) as books, asked.file.open("xb") as out:
-            for piece in pieces(books, asked.file.suffix, var_dir=var_dir, title=title):
+            for piece in pieces(books, promise, asked.file.suffix, log_keys=_log_keys(var_dir), title=title):
                 out.write(piece)
             print(f"{asked.file}: {books.entry_count()} entries, {out.tell():,} bytes.")
     except FileExistsError:

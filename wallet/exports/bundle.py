@@ -17,7 +17,7 @@ from typing import Final
 from wallet import clock
 from wallet.exports import journals, leaves, tables, verify
 from wallet.exports.books import Books
-from wallet.exports.leaves import Log
+from wallet.exports.leaves import Promise
 
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -35,22 +35,21 @@ VERIFIER: Final = "verify.py"
 SUMS: Final = "SHA256SUMS"
 
 
-def parts(books: Books, log: Log, *, log_keys: str, title: str) -> Iterator[tuple[str, Iterable[str]]]:
+def parts(books: Books, promise: Promise | None, *, log_keys: str, title: str) -> Iterator[tuple[str, Iterable[str]]]:
     """Yield the bundle's files one after the other, each a name and its text in pieces.
 
     Args:
-        books: the snapshot.
-        log: the published log.
+        books: the snapshot, taken after the promise was asked for.
+        promise: the log's.
         log_keys: a line for each key that the log has had, oldest first.
         title: whose books they are.
     """
-    newest = leaves.promised(log)
-    yield README, [readme(title, taken_at=books.taken_at, leaves=newest[0].size if newest else 0)]
+    yield README, [readme(title, taken_at=books.taken_at, leaves=promise.checkpoint.size if promise else 0)]
     yield VERIFIER, [Path(verify.__file__).read_text(encoding="utf-8")]
     yield LOG_KEYS, [log_keys]
-    if newest:
-        yield CHECKPOINT, [newest[1]]
-        yield LEAVES, leaves.ndjson(books, log, proofs=False, newest=newest)
+    if promise:
+        yield CHECKPOINT, [promise.note]
+        yield LEAVES, leaves.ndjson(books, promise, proofs=False)
     yield TRIAL, tables.trial(books)
     yield ACCOUNTS, tables.accounts(books)
     yield ENTRIES, tables.entries(books)

@@ -9,6 +9,7 @@ Source  RFC 6962 section 2.1; c2sp.org/tlog-checkpoint.
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
@@ -39,40 +40,51 @@ class _Remembering:
         self.node = lru_cache(maxsize=_NODES_REMEMBERED)(nodes.node)
 
 
-def promised(log: Log) -> tuple[Checkpoint, str] | None:
-    """Return the newest checkpoint and the note that it came in; None while there is none. Its signature is for the reader
-    to verify.
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What the log had promised when it was asked: a checkpoint, the note that it came in, and the tree of its size."""
+
+    checkpoint: Checkpoint
+    note: str
+    nodes: merkle.Nodes
+
+
+def promised(log: Log) -> Promise | None:
+    """Return the log's newest promise; None while there is none. Its signature is for the reader to verify.
+
+    Ask before the snapshot is taken that the promise is exported with: a leaf is committed before it is promised, so then
+    every promised leaf is in the snapshot, however quickly others follow.
     """
     raw = log.checkpoint()
-    return (Checkpoint.parse(note.Note.parse(raw).text), raw.decode()) if raw else None
+    if raw is None:
+        return None
+    checkpoint = Checkpoint.parse(note.Note.parse(raw).text)
+    return Promise(checkpoint, raw.decode(), log.nodes(checkpoint.size))
 
 
 def ndjson(
-    books: Books,
-    log: Log,
-    *,
-    proofs: bool,
-    first: int = 0,
-    end: int | None = None,
-    newest: tuple[Checkpoint, str] | None = None,
+    books: Books, promise: Promise | None, *, proofs: bool, first: int = 0, end: int | None = None
 ) -> Iterator[str]:
-    """Yield leaves from `first` up to, and without, `end`, as far as the checkpoint goes; nothing while there is none.
+    """Yield leaves from `first` up to, and without, `end`, as far as the promise goes; nothing where there is none.
 
     Args:
-        books: the snapshot; leaves that were sealed before the checkpoint are in it, because it was read later.
-        log: the published log.
+        books: the snapshot, taken after the promise was asked for.
+        promise: the log's.
         proofs: whether each leaf comes with its inclusion proof.
         first: an index.
         end: an index.
-        newest: the checkpoint, where the caller has it already.
     """
-    newest = newest or promised(log)
-    if newest is None:
+    if promise is None:
         return
-    checkpoint, signed = newest
-    nodes = _Remembering(log.nodes(checkpoint.size))
-    head = {"origin": checkpoint.origin, "size": checkpoint.size, "root": _b64(checkpoint.root), "checkpoint": signed}
-    yield _line(head)
+    checkpoint, nodes = promise.checkpoint, _Remembering(promise.nodes)
+    yield _line(
+        {
+            "origin": checkpoint.origin,
+            "size": checkpoint.size,
+            "root": _b64(checkpoint.root),
+            "checkpoint": promise.note,
+        }
+    )
     end = checkpoint.size if end is None else min(end, checkpoint.size)
     for row in books.stream(
         "SELECT l.index, v.bytes FROM log.leaf l JOIN ledger.event v ON v.id = l.event"

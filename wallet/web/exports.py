@@ -9,6 +9,7 @@ from wallet import clock
 from wallet.audit.entries import NotFound
 from wallet.exports import bundle, journals, leaves, tables
 from wallet.exports.books import Books, snapshot
+from wallet.exports.leaves import Promise
 from wallet.identity.roles import Role
 from wallet.log import keyring
 from wallet.web.audit import log
@@ -30,15 +31,15 @@ def title() -> str:
     return f"Tràng Tiền · {state().city.name}"
 
 
-Form = Callable[[Books], Iterable[str]]
+Form = Callable[[Books, Promise | None], Iterable[str]]
 
 FORMS: Final[dict[str, tuple[str, Form]]] = {
-    bundle.BEANCOUNT: (_TEXT, lambda books: journals.beancount(books, title=title())),
-    bundle.HLEDGER: (_TEXT, lambda books: journals.hledger(books, title=title())),
-    bundle.TRIAL: (_CSV, tables.trial),
-    bundle.ACCOUNTS: (_CSV, tables.accounts),
-    bundle.ENTRIES: (_CSV, tables.entries),
-    bundle.LEAVES: (_NDJSON, lambda books: leaves.ndjson(books, log(), proofs=True)),
+    bundle.BEANCOUNT: (_TEXT, lambda books, _: journals.beancount(books, title=title())),
+    bundle.HLEDGER: (_TEXT, lambda books, _: journals.hledger(books, title=title())),
+    bundle.TRIAL: (_CSV, lambda books, _: tables.trial(books)),
+    bundle.ACCOUNTS: (_CSV, lambda books, _: tables.accounts(books)),
+    bundle.ENTRIES: (_CSV, lambda books, _: tables.entries(books)),
+    bundle.LEAVES: (_NDJSON, lambda books, promise: leaves.ndjson(books, promise, proofs=True)),
 }
 """Each form by the name of its file."""
 
@@ -58,7 +59,7 @@ def ask_exports() -> str:
         count=count,
         too_many=count > ENTRIES_MAX,
         entries_max=ENTRIES_MAX,
-        sealed=newest[0] if newest else None,
+        sealed=newest.checkpoint if newest else None,
         lines=[(books.line(row.code), row) for row in trial],
         log_keys=log_keys(),
     )
@@ -88,8 +89,9 @@ def _form(name: str) -> tuple[str, Iterator[Any]]:
     if name == BUNDLE:
 
         def whole() -> Iterator[bytes]:
+            promise = leaves.promised(log())
             with snapshot(database) as books:
-                parts = bundle.parts(books, log(), log_keys=log_keys(), title=title())
+                parts = bundle.parts(books, promise, log_keys=log_keys(), title=title())
                 yield from bundle.zipped(parts, at=books.taken_at)
 
         return "application/zip", whole()
@@ -98,8 +100,9 @@ def _form(name: str) -> tuple[str, Iterator[Any]]:
     kind, form = FORMS[name]
 
     def one() -> Iterator[str]:
+        promise = leaves.promised(log())
         with snapshot(database) as books:
-            yield from form(books)
+            yield from form(books, promise)
 
     return kind, one()
 
