@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import figures, http_payment, ledger, proving
+from bench import figures, http_payment, ledger, log, proving
 from bench.crew import Pace
 from bench.figures import Figure
 from bench.peers import hordak
@@ -45,9 +45,15 @@ def _ledger() -> list[Figure]:
         return ledger.measure(ledger.Place(config=config, url=url, peers_url=peers_url, hordak=python), Pace())
 
 
+def _log() -> list[Figure]:
+    with own_database() as (config, url):
+        return log.measure(config, url, Pace())
+
+
 PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "ledger": _ledger,
     "http": _http,
+    "log": _log,
     "prove": proving.measure,
 }
 

@@ -1,7 +1,10 @@
 """Logs for tests: a sealer at work in a database and a folder, and what a stranger computes from what lies there."""
 
+import base64
 import contextlib
 import hashlib
+import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -12,6 +15,7 @@ from uuid import UUID
 import psycopg
 import sqlalchemy as sa
 
+from tests import tools
 from tests.databases import TestDatabase
 from wallet import clock, db, ids, ledger
 from wallet.events import Event
@@ -134,6 +138,31 @@ def naive_root(leaves: list[bytes]) -> bytes:
         return leaves[0] if leaves else hashlib.sha256(b"").digest()
     k = 1 << (len(leaves) - 1).bit_length() - 1
     return hashlib.sha256(b"\1" + naive_root(leaves[:k]) + naive_root(leaves[k:])).digest()
+
+
+def go(log: Log, *, olds: tuple[tuple[int, bytes], ...] = ()) -> str:
+    """Have Go's own note and tlog verify the folder as it lies there, and every inclusion proof that we make."""
+    size = log.checkpoint().size
+    claims = {
+        "key": str(log.keys.keys[-1].key),
+        "inclusion": [
+            {"index": index, "proof": [base64.b64encode(one).decode() for one in log.published.inclusion(index, size)]}
+            for index in range(0, size, max(1, size // 60))
+        ],
+        "consistency": [
+            {
+                "old": old,
+                "root": base64.b64encode(root).decode(),
+                "proof": [base64.b64encode(one).decode() for one in log.published.consistency(old, size)],
+            }
+            for old, root in olds
+        ],
+    }
+    (log.published.folder / "claims.json").write_text(json.dumps(claims))
+    command = [str(tools.go_program("logcheck")), "verify", str(log.published.folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    return str(done.stdout)
 
 
 def waiting_for(holds: Callable[[], bool], *, seconds: float = 20, why: str = "") -> None:

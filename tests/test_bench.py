@@ -7,7 +7,7 @@ import json
 import psycopg
 import pytest
 
-from bench import figures, fill, flush, growth, ledger
+from bench import figures, fill, flush, growth, ledger, log
 from bench.crew import ClientFailed, Crew, Pace, compare
 from bench.peers import hordak, orm_ledger
 from bench.place import peers_database
@@ -118,6 +118,15 @@ def test_the_ledger_is_measured_beside_its_peers_and_no_money_is_lost(fresh_data
 
 CLOSED_BY_HAND = {"authority_without_outcome", "period_late_entry", "period_trial_differs", "period_untold"}
 """The fill's days are closed by the superuser, without order, event or sealed trial: only what readings need is there."""
+
+
+def test_sealing_is_measured_and_so_is_what_it_costs_those_who_pay(fresh_database):
+    pace = Pace(rounds=1, seconds=0.3, clients=2)
+    found = log.measure(fresh_database.config, fresh_database.owner_url, pace, postings=2_000)
+    assert [one.name for one in found] == ["log.seal", "log.seal.cpu", "log.payments_with_sealer"]
+    assert all(one.value > 0 for one in found)
+    assert found[-1].ratio is not None
+    assert list(fresh_database.config.var_dir.glob("bench-log-*")) == [], "it tidies up"
 
 
 def test_growth_is_measured_on_two_sizes(fresh_database, another_database):

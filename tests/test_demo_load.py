@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.databases import TestDatabase
+from tests.logs import Log, go
 from wallet import accounts, clock, crypto, db, demo, prove
 from wallet.bills import find
 from wallet.city import load as load_city
@@ -109,6 +110,15 @@ def test_the_bank_holds_what_wallets_and_agencies_have(loaded: TestDatabase) -> 
 def test_the_books_are_proved(loaded: TestDatabase) -> None:
     with prove.snapshot(loaded.audit_engine).connect() as connection:
         assert list(prove.books(connection)) == []
+
+
+def test_go_accepts_the_log_of_the_demo_city(loaded: TestDatabase) -> None:
+    """Every event of the demo is a leaf, and golang.org/x/mod verifies checkpoint, bundles, tiles and proofs."""
+    log = Log(loaded)
+    log.seal()
+    assert log.unsealed() == 0
+    assert log.checkpoint().size > 300
+    assert f"{log.checkpoint().size} entries" in go(log)
 
 
 def test_money_came_in_by_the_banks_word_and_went_out_by_signed_orders(loaded: TestDatabase) -> None:

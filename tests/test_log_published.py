@@ -1,8 +1,6 @@
 """What the log publishes: files that Go accepts, doors, proofs, cosignatures, keys; and what is done to it by hand."""
 
-import base64
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests import tools
 from tests.databases import TestDatabase
-from tests.logs import ORIGIN, Log
+from tests.logs import ORIGIN, Log, go
 from tests.make import City
 from wallet.client import Reply
 from wallet.identity.roles import Role
@@ -34,31 +31,6 @@ STRANGER = FileSigner.of_seed("stranger.example/w1", bytes(range(1, 33)), note.C
 @pytest.fixture
 def log(fresh_database: TestDatabase) -> Log:
     return Log(fresh_database)
-
-
-def go(log: Log, *, olds: tuple[tuple[int, bytes], ...] = ()) -> str:
-    """Have Go's own note and tlog verify the folder as it lies there, and every inclusion proof that we make."""
-    size = log.checkpoint().size
-    claims = {
-        "key": str(log.keys.keys[-1].key),
-        "inclusion": [
-            {"index": index, "proof": [base64.b64encode(one).decode() for one in log.published.inclusion(index, size)]}
-            for index in range(0, size, max(1, size // 60))
-        ],
-        "consistency": [
-            {
-                "old": old,
-                "root": base64.b64encode(root).decode(),
-                "proof": [base64.b64encode(one).decode() for one in log.published.consistency(old, size)],
-            }
-            for old, root in olds
-        ],
-    }
-    (log.published.folder / "claims.json").write_text(json.dumps(claims))
-    command = [str(tools.go_program("logcheck")), "verify", str(log.published.folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    return str(done.stdout)
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

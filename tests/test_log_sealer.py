@@ -175,6 +175,21 @@ def test_a_thousand_gaps_are_bridged_and_nothing_is_lost() -> None:
     assert all(any(low <= odd <= high for low, high in zip(lows, highs, strict=True)) for odd in range(1, 10_000, 2))
 
 
+def test_what_a_seal_reads_does_not_grow_with_the_log(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan made while the log was empty must not read all of it for each event once it is not."""
+    monkeypatch.setattr(sealer, "BATCH", 50)
+    log.tell(1_000)
+    with log.database.superuser() as owner:
+        owner.execute("VACUUM ANALYZE log.leaf, ledger.event")  # now the planner knows that it is empty
+    with log.sealing() as sealing:
+        while sealing.seal():
+            pass
+        assert sealing.size == 1_000
+        sealing._ask("SELECT pg_stat_force_next_flush()")
+    read = "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'leaf_event_once'"
+    assert log.ask(read)[0][0] <= 1_000
+
+
 # -- one sealer -------------------------------------------------------------------------------------------------------
 
 

@@ -24,7 +24,7 @@ END $$;
 CREATE OR REPLACE FUNCTION log.seal(p_first bigint, p_lows bigint[], p_highs bigint[], p_max integer)
 RETURNS TABLE (index bigint, seq bigint, bytes bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = log, pg_temp
-    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
     v_next CONSTANT bigint := coalesce((SELECT max(l.index) + 1 FROM log.leaf l), 0);
 BEGIN
@@ -39,7 +39,8 @@ BEGIN
             FROM unnest(p_lows, p_highs) AS r (low, high)
             CROSS JOIN LATERAL (
                 SELECT x.seq, x.id, x.bytes FROM ledger.event x
-                WHERE x.seq BETWEEN r.low AND r.high AND NOT EXISTS (SELECT 1 FROM log.leaf l WHERE l.event = x.id)
+                -- Not as NOT EXISTS: a plan made while the log was short would read all of it for each event.
+                WHERE x.seq BETWEEN r.low AND r.high AND (SELECT l.index FROM log.leaf l WHERE l.event = x.id) IS NULL
                 ORDER BY x.seq LIMIT p_max
             ) AS e
             LIMIT p_max
