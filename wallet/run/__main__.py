@@ -90,6 +90,7 @@ def check_log(config: Config) -> None:
     """
     from wallet.log.keyring import NoKey
     from wallet.log.sealer import Contradicted
+    from wallet.log.shelf import Taken
     from wallet.run import sealer
 
     try:
@@ -97,6 +98,8 @@ def check_log(config: Config) -> None:
             made.check()
     except NoKey as error:
         raise Fault(str(error)) from error
+    except Taken:
+        return  # a sealer that was started otherwise has looked
     except Contradicted as reason:
         say(f"\n  POSTING IS STOPPED (tạm dừng ghi sổ): {reason.code}: {reason}.")
         say("  What to do: python -m wallet.run.log --help\n")
