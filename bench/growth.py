@@ -119,9 +119,11 @@ def _tail(city: Filled, pace: Pace) -> float:
 
 def _sample(url: str, lengths: list[int], done: threading.Event) -> None:
     with psycopg.connect(url, autocommit=True) as admin:
-        while not done.wait(SAMPLE_EVERY_S):
+        while True:
             row = admin.execute("SELECT count(*) FROM ledger.delta").fetchone()
             lengths.append(int(row[0]) if row else 0)
+            if done.wait(SAMPLE_EVERY_S):
+                return
 
 
 CLOSED: Final = """
