@@ -43,6 +43,30 @@ hypothesis.settings.register_profile("tests", deadline=None, print_blob=True, de
 hypothesis.settings.load_profile("tests")
 
 
+# -- the long files first, so that no worker is left alone with one at the end -------------------------------------------
+
+
+LONG = (
+    "test_pages_design.py",
+    "test_run_launcher.py",
+    "test_proof.py",
+    "test_pages_transfer.py",
+    "test_pages_journey.py",
+    "test_crashes.py",
+    "test_concurrency.py",
+    "test_ledger_machine.py",
+    "test_demo_load.py",
+    "test_bench.py",
+    "test_receipts.py",
+    "test_log_witness.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(LONG)))
+
+
 # -- a skip is a failure where nobody reads the output ------------------------------------------------------
 
 
