@@ -29,7 +29,12 @@ RERUNS := --reruns 1 --only-rerun "Locator expected" --only-rerun "playwright.*T
 test: $(VENV)/dev.stamp ## Run every test, browser tests included (ARGS="-k name" narrows it)
 	@$(BIN)/python -m tests.chromium
 	@$(BIN)/python -m tests.tools
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(RERUNS) $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(RERUNS) $(ARGS)
+
+.PHONY: pages
+pages: $(VENV)/dev.stamp ## Look at the design of every page in the browser, of which `make test` visits every third
+	@$(BIN)/python -m tests.chromium
+	@PAGES=all $(BIN)/python -m pytest $(RERUNS) tests/test_pages_design.py
 
 .PHONY: soak
 soak: $(VENV)/dev.stamp ## Crowds, crashes and a random machine against the ledger for SOAK_S seconds (600); proved throughout

@@ -51,7 +51,7 @@ from wallet.refusal import Refusal
 from wallet.transfers import TransferOrder
 
 SOAK = os.environ.get("TRANG_TIEN_SOAK") == "1"
-EXAMPLES, STEPS = (400, 80) if SOAK else (12, 25)
+EXAMPLES, STEPS = (400, 80) if SOAK else (10, 25)
 
 PEOPLE_MAX = 4
 FEE = "test.fee"

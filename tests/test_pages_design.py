@@ -3,6 +3,7 @@
 Each page is visited once, without a cache, and measured in every way; the tests read the measures.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -340,7 +341,11 @@ def numbers(city: City, signer: Signer, order: str) -> dict[str, str]:
     return {"refunded_number": named, "token": token}
 
 
-@pytest.fixture(scope="module", params=PAGES)
+VISITED = list(PAGES) if os.environ.get("PAGES") == "all" else list(PAGES)[::3]
+"""A browser takes some two seconds for a page. Every third one is visited in each run; `make pages` visits them all."""
+
+
+@pytest.fixture(scope="module", params=VISITED)
 def visit(request: pytest.FixtureRequest, furnished: Furnished) -> Visit:
     """Visit a page once and measure it in every way."""
     room, _ = PAGES[request.param]

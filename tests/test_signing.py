@@ -134,7 +134,7 @@ def honest(draw: Any) -> Asked:
 
 
 @given(honest())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_every_honest_form_is_taken_with_the_librarys_base(asked: Asked) -> None:
     """In any order of components and parameters, with any label, nonce and target."""
     assert same(asked, signed(asked)) is not None
@@ -159,7 +159,7 @@ def spoilt(draw: Any, text: str) -> str:
 
 
 @given(honest(), st.data())
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 def test_whoever_signs_spoilt_parameters_is_read_as_the_library_reads_them(asked: Asked, data: Any) -> None:
     """The signer means them: the signature is over the spoilt text, or over what the library makes of it."""
     stated = data.draw(spoilt(asked.stated))
@@ -171,7 +171,7 @@ def test_whoever_signs_spoilt_parameters_is_read_as_the_library_reads_them(asked
 
 
 @given(honest(), st.data())
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_a_value_that_was_spoilt_before_signing_is_read_as_the_library_reads_it(asked: Asked, data: Any) -> None:
     """Method, target and headers, as a client of another mind would have them."""
     what = data.draw(st.sampled_from(("method", "target", "headers")))
@@ -189,7 +189,7 @@ def test_a_value_that_was_spoilt_before_signing_is_read_as_the_library_reads_it(
 
 
 @given(honest(), st.data())
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_what_is_spoilt_on_the_way_is_refused_by_both(asked: Asked, data: Any) -> None:
     """One of the headers, the method or the target is not what was signed."""
     message = signed(asked)
@@ -207,7 +207,7 @@ def test_what_is_spoilt_on_the_way_is_refused_by_both(asked: Asked, data: Any) -
 
 
 @given(honest(), st.sampled_from(("created", "expires", "keyid", "alg", "tag")), st.integers(-400, 400))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_a_parameter_left_out_moved_or_doubled_is_judged_alike(asked: Asked, name: str, by: int) -> None:
     """Windows of any length around now, and parameters that are missing or said twice."""
     at = next(i for i, text in enumerate(asked.parameters) if text.startswith(f";{name}"))
