@@ -314,7 +314,7 @@ def test_the_worker_is_killed_while_it_folds(town: Town) -> None:
 
 def test_the_worker_is_killed_while_a_hold_lapses(town: Town) -> None:
     """Rows 40 and 105."""
-    lapses_at = clock.now() + timedelta(seconds=1.2)
+    lapses_at = clock.now() + timedelta(seconds=3)
     own = {"payer": town.hoa.account, "payee": town.binh.account, "amount": "9"}
     content = town.hoa.order("hold", **own, lapses_at=str(int(lapses_at.timestamp())))
     placed = town.hoa.send("POST", "/v1/holds", content)
