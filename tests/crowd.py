@@ -46,6 +46,9 @@ ROOT = Path(__file__).parents[1]
 EVERYBODY: Final = frozenset(str(role) for role in Role)
 TWINS_A_SECOND: Final = 20
 HEAD_START_S: Final = 0.1
+IDLE_MAX: Final = 150
+"""How often a device that finds nothing to do may look again; beyond, looking counts as acting."""
+IDLE_S: Final = 0.02
 ANSWER_S_MAX: Final = 30
 """How long a device goes on asking over HTTP once its run is over."""
 
@@ -124,6 +127,7 @@ class Device:
         self.asked = 0
         self.log = (Path(run["folder"]) / f"{number}.jsonl").open("w", buffering=1)
         self.acted = 0
+        self.idled = 0
         self.stop = Path(run["folder"]) / "stop"
         self.ends = run["starts"] + run["seconds"]
 
@@ -136,6 +140,12 @@ class Device:
         while self.gone < 1:
             self.random.choice(self.acts)()
             self.acted += 1
+
+    def idle(self) -> None:
+        """Find nothing to do: what the others have not made yet, this one can neither take nor give back."""
+        time.sleep(IDLE_S)
+        self.idled += 1
+        self.acted -= self.idled <= IDLE_MAX
 
     @property
     def gone(self) -> float:
@@ -365,6 +375,7 @@ class Device:
         """
         found = self.ask_database(question, people=[account(one) for one in self.people])
         if not found:
+            self.idle()
             return None
         hold = self.random.choice(found)
         return hold, next(one for one in self.people if one.account == hold.payee)
@@ -422,6 +433,7 @@ class Device:
         """
         found = self.ask_database(question, account=payee.account)
         if not found:
+            self.idle()
             return None
         entry = self.random.choice(found).entry
         lines = self.ask_database(

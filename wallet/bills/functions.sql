@@ -18,7 +18,7 @@ END $$;
 CREATE OR REPLACE FUNCTION bills.read_bills(p_bills uuid[], p_holder uuid, p_now timestamptz)
 RETURNS TABLE (id uuid, code text, agency uuid, debtor uuid, dossier text, procedure text, total bigint, version integer,
                state text, due date, expires date, settled_by uuid, granted boolean, accounts uuid[], amounts bigint[])
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = bills, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = bills, pg_temp
     SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 BEGIN
     FOR nth IN 1 .. cardinality(p_bills) LOOP

@@ -363,12 +363,12 @@ BEGIN
 END $$;
 
 -- give_back: uncount an amount in each bucket where it was counted, in the period in which it was counted. The counters are
--- locked in the order in which count_limits does; an UPDATE by itself takes them as they come.
+-- locked in the order in which count_limits does, whatever the database's collation; an UPDATE by itself takes them as they come.
 CREATE OR REPLACE FUNCTION ledger.give_back(p_holder uuid, p_counted jsonb, p_amount bigint) RETURNS void
 LANGUAGE sql AS $$
     SELECT 1 FROM ledger.usage u JOIN jsonb_to_recordset(p_counted) AS c (bucket text, starts date)
                                    ON u.bucket = c.bucket AND u.starts = c.starts
-    WHERE p_amount > 0 AND u.holder = p_holder ORDER BY u.bucket, u.starts FOR NO KEY UPDATE OF u;
+    WHERE p_amount > 0 AND u.holder = p_holder ORDER BY u.bucket COLLATE "C", u.starts FOR NO KEY UPDATE OF u;
     UPDATE ledger.usage u SET used = u.used - p_amount
     FROM jsonb_to_recordset(p_counted) AS c (bucket text, starts date)
     WHERE p_amount > 0 AND u.holder = p_holder AND u.bucket = c.bucket AND u.starts = c.starts;
