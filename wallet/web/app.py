@@ -172,7 +172,9 @@ def create(config: Config, *, log: Log | None = None) -> Flask:
     app.register_blueprint(service)
     gate.admits("anyone")(app.view_functions["static"])
     app.context_processor(_context)
-    app.jinja_env.filters.update(dong=money.grouped, local=_local, day=_day, local_day=_local_day, local_iso=_local_iso)
+    app.jinja_env.filters.update(
+        dong=money.grouped, counted=money.counted, local=_local, day=_day, local_day=_local_day, local_iso=_local_iso
+    )
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return app
 
