@@ -204,7 +204,9 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
     app.context_processor(_context)
     folders = [_FOLDER, *(wing.folder for wing in wings)]
     app.jinja_loader = FileSystemLoader([folder / "templates" for folder in folders])
-    app.jinja_env.filters.update(dong=money.grouped, local=_local, day=_day, local_day=_local_day, local_iso=_local_iso)
+    app.jinja_env.filters.update(
+        dong=money.grouped, counted=money.counted, local=_local, day=_day, local_day=_local_day, local_iso=_local_iso
+    )
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return app
 
