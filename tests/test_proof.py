@@ -1253,6 +1253,11 @@ def test_an_incremental_proof_goes_on_from_what_the_last_clean_one_left(fresh_da
     assert f"snapshot_differs\t{hoa.account}\t" in whole.stdout
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_processes_together_name_what_one_names_by_itself(fresh_database: TestDatabase) -> None:
     """Each order and event is walked over by exactly one of them, in the snapshot of the one that asks."""
     with City(fresh_database) as city:
@@ -1267,9 +1272,12 @@ def test_processes_together_name_what_one_names_by_itself(fresh_database: TestDa
     url = fresh_database.audit_engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with prove.snapshot(fresh_database.audit_engine).connect() as connection:
         alone = sorted(map(str, prove.books(connection)))
-        bar = prove.Bar(1, to=io.StringIO())
+        shown = Terminal()
+        bar = prove.Bar(100, to=shown)
         crowd = sorted(map(str, prove.at_once(connection, url, since=None, processes=3, bar=bar)))
     assert crowd == alone
+    assert " of 100 orders and events, " in shown.getvalue()
+    assert shown.getvalue().endswith("\r\033[K"), "nothing of it is left in the line that follows"
     assert sum("signature_invalid" in one for one in alone) >= 12
     assert sum("event_not_canonical" in one for one in alone) > 20
 
