@@ -318,7 +318,7 @@ DEEDS: dict[str, DEED] = {
     # -- amounts and balances
     "the amount of a posting is changed (row 116)": (
         ("UPDATE ledger.posting SET amount = amount + 1 WHERE entry = %(entry)s",),
-        {"balance_differs", "event_entry_differs", "transfer_not_as_signed"},
+        {"transfer_uncounted", "balance_differs", "event_entry_differs", "transfer_not_as_signed"},
     ),
     "an amount is changed everywhere but in what was signed (row 116)": (
         (
@@ -327,7 +327,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET posted = posted + 1 WHERE account = %(binh)s",
             SET_EVENT.format(f'replace({TEXT}, \'"amount":"7"\', \'"amount":"8"\')'),
         ),
-        {"transfer_not_as_signed"},
+        {"transfer_uncounted", "transfer_not_as_signed"},
     ),
     "the payee is changed everywhere but in what was signed": (
         (
@@ -412,7 +412,7 @@ DEEDS: dict[str, DEED] = {
             "ALTER TABLE ledger.posting DROP CONSTRAINT posting_amount_check",
             "UPDATE ledger.posting SET amount = 0 WHERE entry = %(entry)s",
         ),
-        {"balance_differs", "event_entry_differs", "posting_unsound", "transfer_not_as_signed"},
+        {"transfer_uncounted", "balance_differs", "event_entry_differs", "posting_unsound", "transfer_not_as_signed"},
     ),
     # -- authorities and outcomes
     "an entry loses its authority": (
@@ -422,6 +422,7 @@ DEEDS: dict[str, DEED] = {
     "an entry moves to another's authority": (
         ("UPDATE ledger.entry SET authority = %(payment)s WHERE id = %(entry)s",),
         {
+            "bill_payment_uncounted",
             "entry_unnamed",
             "outcome_entry_missing",
             "bill_payment_not_as_signed",
@@ -509,7 +510,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a hold is made smaller": (
         ("UPDATE ledger.hold SET amount = 50 WHERE id = %(hold_live)s",),
-        {"held_differs", "hold_not_as_signed", "hold_untold"},
+        {"hold_uncounted", "held_differs", "hold_not_as_signed", "hold_untold"},
     ),
     "a hold is made smaller than what was captured of it": (
         (
@@ -517,7 +518,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET held = held - 80 WHERE account = %(hoa)s",
             SET_HOLD_EVENT.format(hold="hold_part", told=f'replace({TEXT}, \'"amount":"100"\', \'"amount":"20"\')'),
         ),
-        {"hold_exceeded", "hold_not_as_signed"},
+        {"hold_uncounted", "hold_exceeded", "hold_not_as_signed"},
     ),
     "a hold is led to another payee": (
         ("UPDATE ledger.hold SET payee = %(cuc)s WHERE id = %(hold_part)s",),
@@ -529,7 +530,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET held = held + 100 WHERE account = %(hoa)s",
             SET_HOLD_EVENT.format(hold="hold_live", told=f'replace({TEXT}, \'"amount":"100"\', \'"amount":"200"\')'),
         ),
-        {"hold_not_as_signed"},
+        {"hold_uncounted", "hold_not_as_signed"},
     ),
     "a capture is changed everywhere but in what was signed": (
         (
@@ -762,7 +763,19 @@ DEEDS: dict[str, DEED] = {
     ),
     "an order is made to have counted nothing": (
         ("UPDATE ledger.outcome SET counted = NULL WHERE authority = %(transfer)s",),
-        {"limit_usage_differs"},
+        {"transfer_uncounted", "limit_usage_differs"},
+    ),
+    "an order counted nothing, and the counters agree": (
+        (
+            (
+                "UPDATE ledger.usage u SET used = u.used - c.amount FROM ledger.outcome o, ledger.authority a,"
+                " LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date, amount bigint)"
+                " WHERE o.authority = %(transfer)s AND a.id = o.authority AND u.holder = a.signer"
+                " AND u.bucket = c.bucket AND u.starts = c.starts"
+            ),
+            "UPDATE ledger.outcome SET counted = NULL WHERE authority = %(transfer)s",
+        ),
+        {"transfer_uncounted"},
     ),
     "more went out than the limit's cap": (
         (
@@ -1025,7 +1038,7 @@ DEEDS: dict[str, DEED] = {
                 " WHERE subject = %(paid)s::text"
             ),
         ),
-        {"bill_payment_not_as_signed"},
+        {"bill_payment_uncounted", "bill_payment_not_as_signed"},
     ),
     "an unpaid bill's total is changed": (
         ("UPDATE bills.bill SET total = 1 WHERE id = %(due)s",),
