@@ -1,6 +1,6 @@
 """Refunds by merchants: a part of a payment, or all of it, back to the wallet it came from.
 
-Words   A request is a refund that somebody prepared. A cashier prepares with their PIN and then orders it; from a threshold on
+Words   A request is a refund that somebody prepared. A cashier prepares with their PIN then orders it; from a threshold on
         (dated data, all refunds of a payment together) who orders is another person than who prepared, and no cashier.
 Money   Whole đồng, at most what remains of the payment, compared under its lock. The merchant's account is debited: what it
         no longer has it cannot give back.
