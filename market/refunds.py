@@ -9,7 +9,7 @@ Money   Whole đồng, at most what remains of the payment, compared under its l
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 
@@ -167,6 +167,11 @@ def refund(connection: sa.Connection, claim: Claim, order: RefundOrder, *, now: 
         answer=plan.answer,
         guard=Guard(function="market.refund", extra=extra),
     )
+
+
+def order_of(request: Request, signer: HolderId) -> OrderId:
+    """Return the id of the order by which a signer carries out a prepared refund: one, however often the page is shown."""
+    return OrderId(uuid5(request.id, str(signer)))
 
 
 def needs_second(payment: Payment, amount: int, *, now: datetime) -> bool:

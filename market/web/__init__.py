@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Final
 
 from market import refunds
-from market.web import stickers, tills
+from market.web import admitting, selling, stickers, tills
 from wallet.web.app import Wing
 
 DOORS: Final = (
+    admitting,
+    selling,
     stickers,
     tills,
 )  # fmt: skip
