@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from flask import Flask
 
+import market.demo
 import market.web
 from wallet import db, demo, jobs
 from wallet.config import Config
@@ -28,5 +29,5 @@ def create_worker(config: Config | None = None) -> jobs.Worker:
 
 
 def load_demo(config: Config, *, log: Callable[[str], None], citizens: int = CITIZENS) -> None:
-    """Load the demo city, as `wallet.demo.load` says."""
-    demo.load(config=config, log=log, citizens=citizens)
+    """Load the demo city and its market, as `wallet.demo.load` says."""
+    demo.load(config=config, log=log, citizens=citizens, more=[market.demo.enter])

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import stickers
+from market import refunds
+from market.web import admitting, selling, stickers, tills
 from wallet.web.app import Wing
 
 DOORS: Final = (
+    admitting,
+    selling,
     stickers,
+    tills,
 )  # fmt: skip
 
-WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS)
+WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS, refund=refunds.refund)
