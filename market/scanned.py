@@ -35,7 +35,9 @@ ONE_TIME_PREFIX: Final = "TRANGTIEN:"
 
 _PAYEE_CODE: Final = re.compile(r"(?:[0-9][ .\u00a0-]*){9}")
 _ONE_TIME: Final = re.compile(r"(?:[0-9][ .\u00a0-]*){12}")
-_SERIAL: Final = re.compile(r"[A-Za-z]{1,4}-?(?:[0-9A-Za-z]-?){4,15}")
+_PHONE: Final = re.compile(r"(?:\+84|0)(?:[ .\u00a0-]*[0-9]){9}")
+_OWN_LETTERS: Final = re.compile(r"[0-9A-Za-z](?:[ \u00a0-]?[0-9A-Za-z]){7,9}")
+"""Eight letters and digits are a point's serial, ten an invoice's number."""
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 _SCHEMES: Final = {
@@ -79,10 +81,17 @@ class OurInvoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Serial:
-    """An acceptance point by its serial: typed off a sticker, or the address that the sticker leads a camera to."""
+class Typed:
+    """An acceptance point by its serial or an invoice by its number, as typed or as a sticker's address says it."""
 
-    serial: str
+    letters: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonPhone:
+    """A phone number, as typed."""
+
+    typed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +165,8 @@ class Unknown:
 Scanned = (
     OurPoint
     | OurInvoice
-    | Serial
+    | Typed
+    | PersonPhone
     | PersonCode
     | OneTimeCode
     | OurPage
@@ -187,13 +197,15 @@ def sort(text: str, *, origin: str, environment: Environment) -> Scanned:
         return OneTimeCode(_digits(words[len(ONE_TIME_PREFIX) :]))
     if _PAYEE_CODE.fullmatch(words):
         return PersonCode(_digits(words))
+    if _PHONE.fullmatch(words):
+        return PersonPhone(words)
     if _ONE_TIME.fullmatch(words):
         return OneTimeCode(_digits(words))
     if _SCHEME.match(words):
         return _address(words, origin)
-    if words.startswith(("00", "hQ")):
-        return _payment(words, environment)
-    return Serial(words.upper()) if _SERIAL.fullmatch(words) else Unknown()
+    if _OWN_LETTERS.fullmatch(words):
+        return Typed(words)
+    return _payment(words, environment) if words.startswith(("00", "hQ")) else Unknown()
 
 
 def _digits(typed: str) -> str:
@@ -212,7 +224,7 @@ def _address(text: str, origin: str) -> Scanned:
         return Address(host)
     if asked.path.startswith(SERIAL_PATH):
         serial = asked.path.removeprefix(SERIAL_PATH)
-        return Serial(serial.upper()) if _SERIAL.fullmatch(serial) else Unknown()
+        return Typed(serial) if _OWN_LETTERS.fullmatch(serial) else Unknown()
     return OurPage(asked.path + (f"?{asked.query}" if asked.query else ""))
 
 

@@ -114,6 +114,16 @@ _POLICY: Final = (
 )
 
 
+_TYPES: Final = "require-trusted-types-for 'script'; trusted-types 'none'"
+
+
+def compiling(response: Response) -> Response:
+    """Let this one page compile WebAssembly: the scan page, where a browser reads no codes by itself."""
+    policy = _POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+    response.headers["Content-Security-Policy"] = f"{policy}; {_TYPES}"
+    return response
+
+
 def protection(config: Config) -> list[tuple[str, str]]:
     """Return the headers that protect every answer whose door says nothing else."""
     headers = {
@@ -122,7 +132,7 @@ def protection(config: Config) -> list[tuple[str, str]]:
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=()",
-        "Content-Security-Policy": f"{_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'",
+        "Content-Security-Policy": f"{_POLICY}; {_TYPES}",
         "Cache-Control": "no-store",
     }
     if config.public_origin.startswith("https:"):
