@@ -5,6 +5,8 @@ Source  docs: `wallet.ledger.questions` for the form of a question: each row is 
 
 from typing import Final
 
+from market import charges
+
 POINTS: Final[dict[str, str]] = {
     "point_astray": """
         SELECT p.id, 'stands at a place of another merchant' FROM market.point p
@@ -26,4 +28,4 @@ POINTS: Final[dict[str, str]] = {
           AND b.officer = r.officer""",
 }
 
-QUESTIONS: Final = (POINTS,)
+QUESTIONS: Final = (POINTS, charges.QUESTIONS)
