@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from wallet import accounts, payees
 from wallet.events import Event, instant
 from wallet.ids import AccountId, AuthorityId, EntryId, HolderId, OrderId
-from wallet.ledger import Claim, Mandate, Plan, Posting
+from wallet.ledger import Claim, Mandate, Plan
 from wallet.ledger.tables import account, authority, charge, mandate, posting
 from wallet.money import Dong
 from wallet.refusal import Refusal
@@ -193,6 +193,6 @@ def _one(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Standing |
     return Standing(**row._mapping) if row else None
 
 
-def drawn(found: Standing, postings: tuple[Posting, ...]) -> int:
-    """Return how much of these postings leaves the mandate's wallet, in whole đồng."""
-    return sum(one.amount for one in postings if one.debit == found.account)
+def code_of(connection: sa.Connection, found: Standing) -> str:
+    """Return the code of a mandate, for its holder's own eyes."""
+    return str(connection.execute(sa.select(mandate.c.code).where(mandate.c.authority == found.mandate)).scalar_one())

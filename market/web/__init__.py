@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import charges, stickers
+from market.web import charges, present, purchases, stickers
 from wallet.web.app import Wing
 
 DOORS: Final = (
     charges,
+    present,
     stickers,
 )  # fmt: skip
 
-WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS)
+WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS, purchases=purchases.of)

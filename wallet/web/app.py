@@ -59,7 +59,7 @@ from wallet.web import (
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
-from wallet.web.state import State, me, now, state
+from wallet.web.state import Purchases, State, me, now, state
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -106,6 +106,8 @@ class Wing:
     folder: Path
     doors: tuple[ModuleType, ...]
     """Modules with a blueprint called `door`."""
+    purchases: Purchases | None = None
+    """What this package knows of payments to merchants."""
 
 
 class Service(Flask):
@@ -179,6 +181,7 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
         log=log or CityLog(config.var_dir),
+        purchases=next((wing.purchases for wing in wings if wing.purchases), lambda _connection, _entries: {}),
     )
     engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
     try:
