@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import charges, present, purchases, stickers
+from market.web import charges, present, purchases, scan, stickers
 from wallet.web.app import Wing
 
 DOORS: Final = (
     charges,
     present,
+    scan,
     stickers,
 )  # fmt: skip
 

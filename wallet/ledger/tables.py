@@ -341,7 +341,7 @@ flow = sa.Table(
               sa.CheckConstraint("debit_of IN ('signer', 'office', 'hold', 'mandate', 'payee', 'house', 'staff')",
                                  name="debit_of"),
               nullable=False,
-              comment="whose account is debited: the signer's, their office's, the hold's or mandate's, the payee's out of what"
-                      " the same entry pays them, the house's, a merchant's whose staff the signer is"),
+              comment="whose account is debited: the signer's, their office's, the hold's or mandate's, the payee's out of"
+                      " what the same entry pays them, the house's, a merchant's whose staff the signer is"),
     schema="ledger",
 )  # fmt: skip
