@@ -13,7 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from market import registry
+from market import invoices, payments, registry
 from wallet import ids, mandates
 from wallet.events import Event
 from wallet.identity import attempts
@@ -21,7 +21,7 @@ from wallet.identity.attempts import Limit
 from wallet.ids import AuthorityId, EntryId, HolderId, OrderId
 from wallet.ledger import Claim, Entry, Guard, Plan, Posting
 from wallet.ledger.refusals import MandateExceeded, MandateExpired, MandateReplaced, MandateUsed
-from wallet.limits import TRANSFER, Limits
+from wallet.limits import Limits
 from wallet.mandates import Standing
 from wallet.money import Dong
 
@@ -120,30 +120,53 @@ def charge(unit: sa.Connection, claim: Claim, order: ChargeOrder, *, limits: Lim
         raise registry.PointNotFound(param="point")
     payee = point.must_be_open()
     found = _chargeable(mandates.by_code(unit, mandates.read_code(order.code)), order.amount, now=now)
+    invoice = _payable(unit, order, now=now) if order.invoice else None
     entry = Entry(
         id=EntryId(ids.new()),
-        kind="merchant_payment",
+        kind=payments.KIND,
         effective_at=now,
-        settles=order.invoice,
+        settles=invoice,
         postings=(Posting(debit=found.account, credit=payee, amount=order.amount),),
+    )
+    told = Event(
+        type="invoice.paid" if invoice else "point.paid",
+        subject=invoice or point.id,
+        entry=entry.id,
+        data={"merchant": str(point.merchant), "point": str(point.id)},
     )
     customer = replace(claim, signer=found.holder, key_id=found.key_id)
     return Plan(
         entries=(entry,),
-        events=(Event(type="merchant.paid", subject=entry.id, entry=entry.id, data={"point": str(point.id)}),),
-        limits=limits.counts(unit, customer, {TRANSFER: order.amount}, now=now),
+        events=(told,),
+        limits=limits.counts(unit, customer, {payments.PURCHASE: order.amount}, now=now),
         under=found.mandate,
-        guard=Guard(function="market.charge_order", extra=(order.point, order.invoice)),
+        guard=Guard(function=f"market.pay_{'invoice' if invoice else 'point'}", extra=(invoice or point.id,)),
         answer=Charged(
             order=order.id,
             entry=entry.id,
             point=order.point,
-            invoice=order.invoice,
+            invoice=invoice,
             amount=order.amount,
             mandate=found.mandate,
             effective_at=now,
         ),
     )
+
+
+def _payable(unit: sa.Connection, order: ChargeOrder, *, now: datetime) -> UUID:
+    """Return the invoice that a charge pays, if it stands at the charge's point, can be paid, and asks for this amount.
+
+    Raises:
+        invoices.NotFound, Paid, Cancelled, Expired; payments.InvoiceDiffers.
+    """
+    assert order.invoice is not None, "asked of a charge that names one"
+    invoice = invoices.by_id(unit, order.invoice)
+    if invoice is None or invoice.point != order.point:
+        raise invoices.NotFound(param="invoice")
+    invoice.must_be_payable(now)
+    if invoice.amount != order.amount:
+        raise payments.InvoiceDiffers(param="amount", invoice=str(invoice.id), amount=str(invoice.amount))
+    return invoice.id
 
 
 def _chargeable(found: Standing | None, amount: Dong, *, now: datetime) -> Standing:

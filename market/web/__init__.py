@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import charges, present, purchases, scan, stickers
+from market import refunds
+from market.web import charges, present, purchases, scan, stickers, tills
 from wallet.web.app import Wing
 
 DOORS: Final = (
@@ -11,6 +12,9 @@ DOORS: Final = (
     present,
     scan,
     stickers,
+    tills,
 )  # fmt: skip
 
-WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS, purchases=purchases.of)
+WING: Final = Wing(
+    name="market", folder=Path(__file__).parent, doors=DOORS, refund=refunds.refund, purchases=purchases.of
+)

@@ -24,6 +24,7 @@ from werkzeug.routing import MapAdapter
 from werkzeug.wsgi import get_path_info
 
 from wallet import city, clock, db, money
+from wallet import refunds as giving_back
 from wallet.bills import agencies as _agencies
 from wallet.config import Config
 from wallet.ledger import guard
@@ -59,7 +60,7 @@ from wallet.web import (
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
-from wallet.web.state import Purchases, State, me, now, state
+from wallet.web.state import Purchases, State, Verb, me, now, state
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -108,6 +109,8 @@ class Wing:
     """Modules with a blueprint called `door`."""
     purchases: Purchases | None = None
     """What this package knows of payments to merchants."""
+    refund: Verb | None = None
+    """What decides refunds in place of the wallet's own verb, which it calls for what is not its matter."""
 
 
 class Service(Flask):
@@ -182,6 +185,7 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
         limits=Limits(demo=config.demo),
         log=log or CityLog(config.var_dir),
         purchases=next((wing.purchases for wing in wings if wing.purchases), lambda _connection, _entries: {}),
+        refund=next((wing.refund for wing in wings if wing.refund), giving_back.refund),
     )
     engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
     try:

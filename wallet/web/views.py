@@ -14,6 +14,7 @@ from wallet.bills import agencies, find
 from wallet.bills.find import Bill
 from wallet.identity import holders
 from wallet.ids import BillId, HolderId
+from wallet.ledger import chart
 from wallet.ledger.balances import TrialRow
 from wallet.web.problems import locale
 from wallet.web.state import Purchase, now, state
@@ -85,6 +86,7 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
     undone = refunds.bills_of(connection, [row.entry for row in rows if row.kind in UNDOING])
     given = {one.id: one for one in find.by_ids(connection, list(set(undone.values())), now=now())}
     bought = state().purchases(connection, [row.entry for row in rows if row.kind in (PURCHASE, *UNDOING)])
+    undone = {entry: bill for entry, bill in undone.items() if BillId(bill) in given}  # others settled no bill
     shown = []
     for row in rows:
         if row.entry in bought:
@@ -101,7 +103,7 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
         else:
             name = names.get(owner.holder) if owner and owner.holder else None
             title = _kind(row.kind, received=row.amount > 0)
-            counterparty = text.mask(name) if name else ""
+            counterparty = name or "" if owner and owner.code == chart.MERCHANT else text.mask(name) if name else ""
         order = str(row.order) if row.signer == holder and (paid or row.kind == "transfer") else None
         shown.append(
             {

@@ -35,14 +35,14 @@ END $$;
 
 -- judge_charge: lock the mandate that a plan charges, say why it may not be, and return whose limits count.
 -- Of two tills with one code the second waits here, and then finds it used.
--- Refuses: mandate_used, mandate_expired, mandate_replaced, mandate_exceeded.
+-- Refuses: mandate_used, mandate_expired, mandate_replaced, mandate_exceeded, stale.
 CREATE OR REPLACE FUNCTION ledger.judge_charge(p_authority uuid, p_plan jsonb) RETURNS uuid
 LANGUAGE plpgsql AS $$
 DECLARE
     v_mandate record;
     v_taken record;
 BEGIN
-    SELECT m.*, u.signer INTO v_mandate
+    SELECT m.*, u.signer, a.signer AS till INTO v_mandate
     FROM ledger.authority a JOIN ledger.mandate m ON m.authority = a.under JOIN ledger.authority u ON u.id = m.authority
     WHERE a.id = p_authority FOR UPDATE OF m;
     SELECT count(*) AS entries, min(e.id::text)::uuid AS entry, bool_and(e.kind = 'merchant_payment') AS pays,
@@ -53,6 +53,10 @@ BEGIN
     INTO v_taken FROM jsonb_to_recordset(p_plan -> 'entries') AS e (id uuid, kind text);
     IF (v_taken.entries = 1 AND v_taken.pays AND v_taken.amount > 0 AND v_taken.others IS NOT TRUE) IS NOT TRUE THEN
         RAISE EXCEPTION 'a charge is one entry out of the wallet of its mandate';
+    ELSIF NOT EXISTS (SELECT 1 FROM jsonb_to_recordset(p_plan -> 'postings') AS p (debit uuid, credit uuid)
+                      JOIN ledger.account w ON w.id = p.credit
+                      WHERE p.debit = v_mandate.account AND (w.holder = v_mandate.till OR identity.serves(v_mandate.till, w.holder))) THEN
+        PERFORM ledger.refused('stale', '{}');  -- who signed it has left the merchant meanwhile
     ELSIF EXISTS (SELECT 1 FROM ledger.charge c WHERE c.mandate = v_mandate.authority) THEN
         PERFORM ledger.refused('mandate_used', '{}');
     ELSIF EXISTS (SELECT 1 FROM ledger.mandate n WHERE n.account = v_mandate.account AND n.made_at > v_mandate.made_at) THEN
