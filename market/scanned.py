@@ -9,7 +9,7 @@ Source  docs/decisions/0021 (which faults refuse a code), 0022 (our own template
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from market import banks, qr
@@ -29,6 +29,8 @@ from wallet.money import Dong
 
 SERIAL_PATH: Final = "/q/"
 """Where a phone's own camera is led by an acceptance point's sticker."""
+
+TAG_CHARS_MAX: Final = 40
 
 ONE_TIME_PREFIX: Final = "TRANGTIEN:"
 """How a citizen's one-time code begins inside its symbol; capitals and digits make the smallest symbol."""
@@ -82,9 +84,13 @@ class OurInvoice:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """An acceptance point by its serial or an invoice by its number, as typed or as a sticker's address says it."""
+    """An acceptance point by its serial or an invoice by its number, as typed or as a sticker's address says it.
+
+    `tag` is what that address bears to show that we printed it; empty of what was typed.
+    """
 
     letters: str
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +230,8 @@ def _address(text: str, origin: str) -> Scanned:
         return Address(host)
     if asked.path.startswith(SERIAL_PATH):
         serial = asked.path.removeprefix(SERIAL_PATH)
-        return Typed(serial) if _OWN_LETTERS.fullmatch(serial) else Unknown()
+        tag = dict(parse_qsl(asked.query)).get("t", "")
+        return Typed(serial, tag[:TAG_CHARS_MAX]) if _OWN_LETTERS.fullmatch(serial) else Unknown()
     return OurPage(asked.path + (f"?{asked.query}" if asked.query else ""))
 
 

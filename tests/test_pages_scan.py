@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import segno
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from market import codes, qr
 from market.qr.fields import Initiation, MerchantFields, Service, VietQR
@@ -48,18 +48,18 @@ def stall(house: House) -> Shop:
     return selling.shop(house.city, "Bún bò O Xuân")
 
 
-def photo(text: str, *, kind: str = "png", scale: int = 5) -> dict[str, object]:
+def photo(text: str) -> FilePayload:
     """A picture of a symbol, as a gallery hands it over."""
     drawn = io.BytesIO()
-    segno.make_qr(text, error="m").save(drawn, kind=kind, scale=scale, border=4)
-    return {"name": "ma.png", "mimeType": "image/png", "buffer": drawn.getvalue()}
+    segno.make_qr(text, error="m").save(drawn, kind="png", scale=5, border=4)
+    return FilePayload(name="ma.png", mimeType="image/png", buffer=drawn.getvalue())
 
 
 def scan(page: Page, text: str) -> None:
     """Open the scan page and choose a picture with this code."""
     page.goto("/quet")
     expect(page.locator("body")).to_have_attribute("data-scan", "none")  # the machine that tests has no camera
-    page.locator("#scan-photo").set_input_files([photo(text)])  # type: ignore[list-item]
+    page.locator("#scan-photo").set_input_files([photo(text)])
 
 
 def sent(page: Page) -> list[tuple[str, str]]:
@@ -137,7 +137,7 @@ def test_pictures_that_lead_nowhere_say_why(house: House, hoa: Signer) -> None:
         "mimeType": "image/png",
         "buffer": page.screenshot(clip={"x": 0, "y": 0, "width": 99, "height": 99}),
     }
-    page.locator("#scan-photo").set_input_files([blank])  # type: ignore[list-item]
+    page.locator("#scan-photo").set_input_files([blank])
     expect(page.locator("body")).to_have_attribute("data-scan", "no_code")
     both = page.evaluate(
         """async ([one, other]) => {
@@ -168,7 +168,7 @@ def test_a_camera_finds_a_code_and_is_closed_then(house: House, hoa: Signer, sta
     page.evaluate(
         "async (data) => showToCamera(data)",
         b64encode(
-            photo(codes.of_point(stall.point, city="Huế", demo=True))["buffer"]  # type: ignore[arg-type]
+            photo(codes.of_point(stall.point, city="Huế", demo=True))["buffer"]
         ).decode(),
     )
     page.wait_for_url(f"**/quet/diem/{stall.point.serial}")

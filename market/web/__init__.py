@@ -4,13 +4,15 @@ from pathlib import Path
 from typing import Final
 
 from market import refunds
-from market.web import charges, present, purchases, scan, stickers, tills
+from market.web import admitting, charges, present, purchases, scan, selling, stickers, tills
 from wallet.web.app import Wing
 
 DOORS: Final = (
+    admitting,
     charges,
     present,
     scan,
+    selling,
     stickers,
     tills,
 )  # fmt: skip

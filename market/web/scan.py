@@ -13,10 +13,11 @@ from flask import Blueprint, Response, redirect, render_template, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
-from market import codes, invoices, payments, registry, scanned
+from market import codes, invoices, payments, registry, scanned, stickers
 from market.invoices import Invoice
 from market.registry import Point
 from market.scanned import OurInvoice, OurPoint, PersonCode, PersonPhone, Scanned, Typed
+from market.stickers import Verdict
 from market.web import explained
 from wallet import lookup, money, payees
 from wallet.identity.roles import Role
@@ -198,11 +199,14 @@ def _ours(connection: sa.Connection, found: OurPoint | OurInvoice | Typed) -> st
             if asked is not None and asked.amount != found.amount:
                 raise AmountChanged(param="text")
             return _to_invoice(connection, asked)
-        case Typed(letters):
+        case Typed(letters, tag):
             spelled = registry.spell_serial(letters)
-            if len(spelled) == registry.SERIAL_CHARS:
-                return _to_point(registry.point_by_serial(connection, spelled))
-            return _to_invoice(connection, invoices.by_number(connection, spelled))
+            if len(spelled) != registry.SERIAL_CHARS:
+                return _to_invoice(connection, invoices.by_number(connection, spelled))
+            point = registry.point_by_serial(connection, spelled)
+            if point and tag and stickers.judge(point, tag, secret=state().config.server_secret) is not Verdict.GENUINE:
+                return f"/q/{point.serial}?{urlencode({'t': tag})}"  # which says what is the matter with the sticker
+            return _to_point(point)
 
 
 def _to_point(point: Point | None) -> str:
