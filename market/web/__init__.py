@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import stickers
+from market.web import counter, stickers
 from wallet.web.app import Wing
 
 DOORS: Final = (
+    counter,
     stickers,
 )  # fmt: skip
 
