@@ -60,11 +60,27 @@ def shop(
         stall.close()
 
 
+@pytest.fixture(scope="module")
+def page(shop: Shop) -> Page:
+    return shop.opens()
+
+
 @pytest.fixture
-def till(shop: Shop) -> Iterator[Page]:
-    yield shop.opens()
+def till(shop: Shop, page: Page) -> Page:
+    """The one page of these tests, opened anew."""
+    page.evaluate("sessionStorage.clear()")
+    page.reload()
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    return page
+
+
+@pytest.fixture
+def till_of_its_own(shop: Shop) -> Iterator[Page]:
+    """For a test that leaves the page useless to others."""
+    opened = shop.opens()
+    yield opened
     shop.live.send_signal(signal.SIGCONT)
-    shop.house.close()
+    opened.context.close()
 
 
 def spoken(page: Page) -> int:
@@ -179,36 +195,38 @@ def test_nothing_is_said_twice_however_often_it_is_told(shop: Shop, till: Page) 
     assert till.locator("#result-word").is_hidden()
 
 
-def test_without_beats_the_page_asks_and_without_answers_it_says_so(shop: Shop, till: Page) -> None:
+def test_without_beats_the_page_asks_and_without_answers_it_says_so(shop: Shop, till_of_its_own: Page) -> None:
     """The process of streams hangs; the service itself still answers. Then that falls silent as well."""
-    till.clock.install()
-    till.reload()
-    expect(till.locator("body")).to_have_attribute("data-state", "live")
+    page = till_of_its_own
+    page.clock.install()
+    page.reload()
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
     shop.live.send_signal(signal.SIGSTOP)
-    till.clock.run_for(6_000)
-    expect(till.locator("body")).to_have_attribute("data-state", "polling")
+    page.clock.run_for(6_000)
+    expect(page.locator("body")).to_have_attribute("data-state", "polling")
     shop.stall.paid(shop.counter, 4_000)
-    till.clock.run_for(3_000)
-    expect(till.locator("#result-amount")).to_have_text(dong(4_000))
-    assert spoken(till) == 1
-    till.route("**/thu", lambda route: route.abort())
-    till.clock.run_for(10_000)
-    expect(till.locator("body")).to_have_attribute("data-state", "unconfirmed")
-    expect(till.locator("#unconfirmed")).to_be_visible()
+    page.clock.run_for(3_000)
+    expect(page.locator("#result-amount")).to_have_text(dong(4_000))
+    assert spoken(page) == 1
+    page.route("**/thu", lambda route: route.abort())
+    page.clock.run_for(10_000)
+    expect(page.locator("body")).to_have_attribute("data-state", "unconfirmed")
+    expect(page.locator("#unconfirmed")).to_be_visible()
     assert till.locator("#result-word").is_hidden()
     shop.live.send_signal(signal.SIGCONT)
-    till.clock.run_for(3_000)
+    page.clock.run_for(3_000)
     shop.sealer.seal()
-    expect(till.locator("body")).to_have_attribute("data-state", "live")
-    assert spoken(till) == 1, "the stream tells it too, and it is known"
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    assert spoken(page) == 1, "the stream tells it too, and it is known"
 
 
-def test_an_ended_session_is_said_and_confirms_nothing(shop: Shop, till: Page) -> None:
-    till.context.clear_cookies()
-    till.context.set_offline(True)
-    till.context.set_offline(False)
-    expect(till.locator("#unconfirmed-signed-out")).to_be_visible()
-    expect(till.locator("#state-words")).to_have_text("Đã hết phiên")
+def test_an_ended_session_is_said_and_confirms_nothing(shop: Shop, till_of_its_own: Page) -> None:
+    page = till_of_its_own
+    page.context.clear_cookies()
+    page.context.set_offline(True)
+    page.context.set_offline(False)
+    expect(page.locator("#unconfirmed-signed-out")).to_be_visible()
+    expect(page.locator("#state-words")).to_have_text("Đã hết phiên")
 
 
 def test_the_keypad_is_worked_by_keys_and_by_thumb(till: Page) -> None:
