@@ -45,6 +45,20 @@ class PointClosed(Refusal):
     status = 409
 
 
+class MerchantNotFound(Refusal):
+    """No merchant with that id that the signer may act for."""
+
+    code = "merchant_not_found"
+    status = 404
+
+
+class NotYours(Refusal):
+    """The signer works for the merchant, but not in a role that may do this."""
+
+    code = "merchant_role_too_low"
+    status = 403
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """An acceptance point, where it stands and whose it is. `account` is None until the merchant is approved."""
@@ -142,6 +156,20 @@ def role_of(connection: sa.Connection, merchant: UUID, holder: UUID) -> StaffRol
     query = sa.select(staff.role).where(staff.merchant == merchant, staff.holder == holder, staff.until.is_(None))
     role = connection.execute(query).scalar()
     return StaffRole(role) if role else None
+
+
+def must(connection: sa.Connection, merchant: UUID, signer: UUID, *least: StaffRole) -> StaffRole:
+    """Return what the signer may do for a merchant, if it is one of `least`, or anything where none is named.
+
+    Raises:
+        MerchantNotFound: nothing at all; NotYours: too little.
+    """
+    role = role_of(connection, merchant, signer)
+    if role is None:
+        raise MerchantNotFound(param="merchant")
+    if least and role not in least:
+        raise NotYours(param="merchant")
+    return role
 
 
 def _one(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Point | None:

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import counter, stickers
+from market import refunds
+from market.web import counter, stickers, tills
 from wallet.web.app import Wing
 
 DOORS: Final = (
     counter,
     stickers,
+    tills,
 )  # fmt: skip
 
-WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS)
+WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS, refund=refunds.refund)

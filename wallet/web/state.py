@@ -2,18 +2,27 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 from flask import current_app, g
 
+from wallet import refunds
 from wallet.city import City
 from wallet.config import Config
 from wallet.crypto import PublicKey
 from wallet.identity.sessions import SignedIn
+from wallet.ledger import Claim, Plan
 from wallet.limits import Limits
 from wallet.log.checkpoint import LogKeys
 from wallet.receipts import Log, NoLog
+
+
+class Verb(Protocol):
+    """A domain verb that decides an order."""
+
+    def __call__(self, unit: sa.Connection, claim: Claim, order: Any, /, *, now: datetime) -> Plan:
+        """Decide, inside the unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +34,8 @@ class State:
     audit: sa.Engine
     city: City
     limits: Limits
+    refund: Verb = refunds.refund
+    """Decides every refund: the wallet's own verb, or that of a wing which knows more whom an entry may have paid."""
     log: Log | None = None
     """The log that receipts are proved by; None where it has no key or place yet."""
     keys: dict[str, PublicKey] = field(default_factory=dict)

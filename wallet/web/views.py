@@ -14,6 +14,7 @@ from wallet.bills import agencies, find
 from wallet.bills.find import Bill
 from wallet.identity import holders
 from wallet.ids import BillId, HolderId
+from wallet.ledger import chart
 from wallet.ledger.balances import TrialRow
 from wallet.web.problems import locale
 from wallet.web.state import now, state
@@ -81,6 +82,7 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
     said = memos(connection, [(row.signer, row.order) for row in rows if row.kind == "transfer"])
     undone = refunds.bills_of(connection, [row.entry for row in rows if row.kind in UNDOING])
     given = {one.id: one for one in find.by_ids(connection, list(set(undone.values())), now=now())}
+    undone = {entry: bill for entry, bill in undone.items() if BillId(bill) in given}  # others settled no bill
     shown = []
     for row in rows:
         paid, owner = settled.get(row.settles) if row.settles else None, owners[row.counterparty]
@@ -94,7 +96,7 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
         else:
             name = names.get(owner.holder) if owner and owner.holder else None
             title = _kind(row.kind, received=row.amount > 0)
-            counterparty = text.mask(name) if name else ""
+            counterparty = name or "" if owner and owner.code == chart.MERCHANT else text.mask(name) if name else ""
         order = str(row.order) if row.signer == holder and (paid or row.kind == "transfer") else None
         shown.append(
             {
@@ -179,7 +181,7 @@ def _kind(kind: str, *, received: bool) -> str:
         return str(_("Nạp tiền"))
     if kind in UNDOING:
         return str(_("Được hoàn tiền từ") if received else _("Hoàn tiền cho"))
-    if kind == "capture":
+    if kind in ("capture", "merchant_payment"):
         return str(_("Nhận tiền từ") if received else _("Trả tiền cho"))
     return kind
 
