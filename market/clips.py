@@ -13,7 +13,6 @@ from typing import Final
 from market import speech
 
 FOLDER: Final = Path(__file__).parent / "web" / "static" / "clips"
-SUFFIX: Final = ".mp3"
 
 _VOICE: Final = ("espeak-ng", "-v", "vi", "-s", "145", "-p", "55", "-a", "180")
 # Cut silence at both ends; a fade of 4 ms, so that joints do not click; then the loudest sample at -2 dB.
@@ -35,7 +34,7 @@ def main() -> int:
             _encode(cut, name)
         _chime(Path(folder), cut)
         _encode(cut, speech.CHIME)
-    size = sum(file.stat().st_size for file in FOLDER.glob(f"*{SUFFIX}"))
+    size = sum(file.stat().st_size for file in FOLDER.glob(f"*{speech.SUFFIX}"))
     print(f"{len(speech.CLIPS)} clips, {size} bytes, in {FOLDER}")
     return 0
 
@@ -48,7 +47,7 @@ def _chime(folder: Path, to: Path) -> None:
 
 
 def _encode(sound: Path, name: str) -> None:
-    _run(*_ENCODE, str(sound), str(FOLDER / (name + SUFFIX)))
+    _run(*_ENCODE, str(sound), str(FOLDER / (name + speech.SUFFIX)))
 
 
 def _run(*command: str) -> None:

@@ -36,6 +36,9 @@ def _name(words: str) -> str:
 WORDS: Final[dict[str, str]] = {_name(words): words for words in (*_DIGITS, *_PAIRS, *_ALONE, *_PHRASES.values())}
 """The clips that are words, by file name."""
 
+SUFFIX: Final = ".mp3"
+"""Of a clip's file: what every browser plays."""
+
 CLIPS: Final = (CHIME, *WORDS)
 """Every clip, by file name without its suffix."""
 

@@ -19,6 +19,8 @@ from market.tables import invoice, match, payment
 
 RECENT_MAX: Final = 20
 """On a counter's list: a busy quarter of an hour."""
+WAITING_MAX: Final = 6
+"""As many as a cashier can pick from at a glance."""
 TOTAL_OF: Final = timedelta(hours=24)
 
 _asked = sa.func.coalesce(payment.c.invoice, match.c.invoice)
@@ -115,3 +117,23 @@ def total(connection: sa.Connection, merchant: UUID, *, now: datetime) -> Total:
     )
     row = connection.execute(query).one()
     return Total(amount=int(row.amount), count=row[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An invoice that somebody may still pay. `amount` is whole đồng."""
+
+    id: UUID
+    amount: int
+
+
+def waiting(connection: sa.Connection, point: UUID, *, now: datetime) -> Sequence[Waiting]:
+    """Return what is asked for at a point and not paid, newest first: what a payment to its sticker may be meant for."""
+    is_paid = sa.exists().where(payment.c.invoice == invoice.c.id) | sa.exists().where(match.c.invoice == invoice.c.id)
+    query = (
+        sa.select(invoice.c.id, invoice.c.amount)
+        .where(invoice.c.point == point, invoice.c.expires_at > now, invoice.c.cancelled_at.is_(None), ~is_paid)
+        .order_by(invoice.c.made_at.desc())
+        .limit(WAITING_MAX)
+    )
+    return [Waiting(id=row.id, amount=row.amount) for row in connection.execute(query)]

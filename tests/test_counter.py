@@ -1,7 +1,6 @@
 """The counter's doors: what came in, held against what was asked, told to who works there and to nobody else. Row 82."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
@@ -10,35 +9,54 @@ from werkzeug.test import TestResponse
 
 from market import speech, takings, tally
 from market.live import Counters
-from tests.counters import Counter, Stall
+from market.registry import StaffRole
+from tests import selling
+from tests.databases import TestDatabase
 from tests.logs import Log
 from tests.make import City, Signer
+from tests.selling import Shop
 from wallet import clock, db
+from wallet.client import Reply
 from wallet.identity import sessions
 from wallet.ids import HolderId
 from wallet.live import ticket
 
 
-@pytest.fixture
-def stall(city: City) -> Iterator[Stall]:
-    made = Stall(city)
-    yield made
-    made.close()
+@pytest.fixture(scope="module")
+def city(database: TestDatabase) -> Iterator[City]:
+    with City(database) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def hoa(city: City) -> Signer:
+    return city.citizen("Nguyễn Thị Hoa", available=9_000_000)
+
+
+@pytest.fixture(scope="module")
+def shop(city: City) -> Shop:
+    return selling.shop(city)
+
+
+@pytest.fixture(scope="module")
+def cashier(shop: Shop) -> Signer:
+    return shop.employ()
 
 
 @pytest.fixture
-def owner(city: City) -> Signer:
-    return city.citizen("Trần Văn Chủ")
+def point(shop: Shop) -> UUID:
+    """A point at which nobody has paid yet."""
+    return shop.issue_point()
 
 
-@pytest.fixture
-def cashier(city: City) -> Signer:
-    return city.citizen("Lê Thị Quầy")
+def at(point: UUID, tail: str = "") -> str:
+    return f"/ban-hang/quay/{point}{tail}"
 
 
-@pytest.fixture
-def counter(stall: Stall, owner: Signer, cashier: Signer) -> Counter:
-    return stall.counter(owner=owner, cashier=cashier)
+def paid(reply: Reply) -> UUID:
+    """The entry of a payment that was done."""
+    assert reply.status == 201, reply.body
+    return UUID(reply.json()["entry"])
 
 
 def ask(city: City, who: Signer, path: str, *, method: str = "GET", **headers: str) -> TestResponse:
@@ -74,136 +92,155 @@ def test_no_letter_of_a_tally_looks_like_another() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "how", "said", "difference"),
-    [
-        (35_000, None, "exact", 0),
-        (35_000, "exact", "exact", 0),
-        (30_000, "under", "under", 5_000),
-        (40_000, "over", "over", 5_000),
-        (35_000, "late", "exact", 0),
-    ],
+    ("amount", "said", "difference"), [(35_000, "exact", 0), (30_000, "under", 5_000), (40_000, "over", 5_000)]
 )
-def test_a_payment_is_held_against_what_was_asked(
-    city: City,
-    stall: Stall,
-    counter: Counter,
-    cashier: Signer,
-    amount: int,
-    how: str | None,
-    said: str,
-    difference: int,
+def test_a_payment_to_the_sticker_is_held_against_what_the_cashier_keyed(
+    city: City, shop: Shop, point: UUID, hoa: Signer, amount: int, said: str, difference: int
 ) -> None:
-    invoice = stall.invoice(counter, 35_000, by=cashier)
-    entry = stall.paid(counter, amount, invoice=invoice, how=how)
+    invoice = shop.asks(35_000, point=point)
+    entry = paid(shop.pay_sticker(hoa, amount, point=point))
     with city.engine.connect() as connection:
-        (found,) = takings.recent(connection, counter.id)
-    assert (found.entry, found.invoice, found.asked) == (entry, invoice, 35_000)
-    assert (found.said, found.difference, found.late) == (said, difference, how == "late")
+        (found,) = takings.recent(connection, point)
+        assert takings.waiting(connection, point, now=clock.now()) == []
+    assert (found.entry, found.invoice, found.asked) == (entry, UUID(invoice), 35_000)
+    assert (found.said, found.difference, found.late) == (said, difference, False)
     told = found.told(b"s" * 32)
     assert told["words"] == speech.words_of(told["clips"])
     assert (told["amount"], told["difference"]) == (str(amount), str(difference))
 
 
-def test_a_payment_that_answers_no_invoice_was_received_and_no_more(city: City, stall: Stall, counter: Counter) -> None:
-    stall.paid(counter, 12_000)
+def test_an_invoice_paid_by_its_own_code_is_exact(city: City, shop: Shop, point: UUID, hoa: Signer) -> None:
+    invoice = shop.asks(12_000, point=point)
     with city.engine.connect() as connection:
-        (found,) = takings.recent(connection, counter.id)
+        assert [one.amount for one in takings.waiting(connection, point, now=clock.now())] == [12_000]
+    shop.pay(hoa, invoice)
+    with city.engine.connect() as connection:
+        (found,) = takings.recent(connection, point)
+    assert (found.invoice, found.said, found.how) == (UUID(invoice), "exact", None)
+
+
+def test_a_payment_that_may_answer_two_invoices_was_received_and_no_more(
+    city: City, shop: Shop, point: UUID, hoa: Signer
+) -> None:
+    first, second = shop.asks(12_000, point=point), shop.asks(12_000, point=point)
+    shop.pay_sticker(hoa, 12_000, point=point)
+    with city.engine.connect() as connection:
+        (found,) = takings.recent(connection, point)
+        open_ = takings.waiting(connection, point, now=clock.now())
     assert (found.said, found.asked, found.difference) == ("received", None, 0)
     assert found.told(b"s" * 32)["words"] == "Đã nhận mười hai nghìn đồng"
+    assert [str(one.id) for one in open_] == [second, first], "the cashier picks"
 
 
 def test_the_list_is_of_this_point_newest_first_and_not_without_end(
-    city: City, stall: Stall, counter: Counter, owner: Signer
+    city: City, shop: Shop, point: UUID, hoa: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = stall.counter(owner=owner)
-    stall.paid(other, 1_000)
-    for n in range(takings.RECENT_MAX + 2):
-        stall.paid(counter, 1_000 + n)
+    monkeypatch.setattr(takings, "RECENT_MAX", 3)
+    shop.pay_sticker(hoa, 9_000)
+    for n in range(5):
+        shop.pay_sticker(hoa, 1_000 + n, point=point)
     with city.engine.connect() as connection:
-        found = takings.recent(connection, counter.id)
-    assert [one.amount for one in found] == [1_021 - n for n in range(takings.RECENT_MAX)]
+        found = takings.recent(connection, point)
+    assert [one.amount for one in found] == [1_004, 1_003, 1_002]
 
 
 # -- the doors --------------------------------------------------------------------------------------------------------
 
 
-def test_a_cashier_sees_takings_and_only_the_owner_a_days_total(
-    city: City, stall: Stall, counter: Counter, owner: Signer, cashier: Signer
-) -> None:
-    stall.paid(counter, 35_000)
-    stall.paid(counter, 15_000, at=clock.now() - timedelta(hours=25))
-    by_cashier = ask(city, cashier, f"{counter.path}/thu").get_json()
-    by_owner = ask(city, owner, f"{counter.path}/thu").get_json()
-    assert [one["amount"] for one in by_cashier["takings"]] == ["35000", "15000"]
+def test_a_cashier_sees_takings_and_only_the_owner_a_days_total(city: City, cashier: Signer, hoa: Signer) -> None:
+    shop = selling.shop(city, "Nón lá Tây Hồ")
+    shop.appoint(cashier, StaffRole.CASHIER)
+    point = shop.points[0]
+    entry = paid(shop.pay_sticker(hoa, 15_000))
+    with city.database.superuser() as owner:  # a day and an hour ago
+        owner.execute("ALTER TABLE market.payment DISABLE TRIGGER append_only")
+        owner.execute("UPDATE market.payment SET at = at - interval '25 hours' WHERE entry = %s", [entry])
+        owner.execute("ALTER TABLE market.payment ENABLE TRIGGER append_only")
+    shop.pay_sticker(hoa, 35_000, point=shop.issue_point("Quầy 2"))
+    shop.pay_sticker(hoa, 1_000)
+    by_cashier = ask(city, cashier, at(point, "/thu")).get_json()
+    by_owner = ask(city, shop.owner, at(point, "/thu")).get_json()
+    assert [one["amount"] for one in by_cashier["takings"]] == ["1000", "15000"]
     assert "total" not in by_cashier
-    assert by_owner["total"] == {"amount": "35000", "count": 1}
-    page = ask(city, cashier, counter.path).text
-    assert 'id="total-sum"' not in page
-    assert 'id="total-sum"' in ask(city, owner, counter.path).text
+    assert by_owner["total"] == {"amount": "36000", "count": 2}
+    assert 'id="total-sum"' not in ask(city, cashier, at(point)).text
+    assert 'id="total-sum"' in ask(city, shop.owner, at(point)).text
 
 
-@pytest.mark.parametrize(("tail", "method"), [("", "GET"), ("/thu", "GET"), ("/phieu", "POST")])
-def test_who_does_not_work_there_finds_no_counter(
-    city: City, stall: Stall, counter: Counter, tail: str, method: str
-) -> None:
+@pytest.mark.parametrize(("tail", "method"), [("", "GET"), ("/thu", "GET"), ("/phieu", "POST"), ("/ma/{}.svg", "GET")])
+def test_who_does_not_work_there_finds_no_counter(city: City, shop: Shop, tail: str, method: str) -> None:
     """Row 82: nor does somebody who works elsewhere, or who asks for a point that is none."""
-    stranger = city.citizen("Võ Văn Lạ")
-    stall.counter(owner=stranger)
-    assert ask(city, stranger, counter.path + tail, method=method).status_code == 404
-    assert ask(city, stranger, f"/ban-hang/quay/{uuid4()}{tail}", method=method).status_code == 404
+    elsewhere = selling.shop(city, "Tinh dầu tràm").owner
+    tail = tail.format(shop.asks(1_000))
+    for point in (shop.points[0], uuid4()):
+        assert ask(city, elsewhere, at(point, tail), method=method).status_code == 404
 
 
 def test_a_list_that_has_not_changed_is_not_sent_again(
-    city: City, stall: Stall, counter: Counter, cashier: Signer
+    city: City, shop: Shop, point: UUID, cashier: Signer, hoa: Signer
 ) -> None:
-    first = ask(city, cashier, f"{counter.path}/thu")
+    first = ask(city, cashier, at(point, "/thu"))
     etag = first.headers["ETag"]
-    again = ask(city, cashier, f"{counter.path}/thu", **{"If-None-Match": etag})
+    again = ask(city, cashier, at(point, "/thu"), **{"If-None-Match": etag})
     assert (again.status_code, again.data) == (304, b"")
-    stall.paid(counter, 1_000)
-    changed = ask(city, cashier, f"{counter.path}/thu", **{"If-None-Match": etag})
+    shop.pay_sticker(hoa, 1_000, point=point)
+    changed = ask(city, cashier, at(point, "/thu"), **{"If-None-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["ETag"] != etag
 
 
-def test_the_page_may_connect_to_the_streams_and_to_nobody_else(city: City, counter: Counter, cashier: Signer) -> None:
-    policy = ask(city, cashier, counter.path).headers["Content-Security-Policy"]
+def test_a_code_is_drawn_while_it_can_be_paid_and_where_it_was_asked_for(
+    city: City, shop: Shop, point: UUID, cashier: Signer, hoa: Signer
+) -> None:
+    invoice = shop.asks(21_000, point=point)
+    drawn = ask(city, cashier, at(point, f"/ma/{invoice}.svg"))
+    assert (drawn.status_code, drawn.mimetype) == (200, "image/svg+xml")
+    assert drawn.text.startswith('<svg xmlns="http://www.w3.org/2000/svg" ')
+    assert ask(city, cashier, at(shop.points[0], f"/ma/{invoice}.svg")).status_code == 404, "not at another point"
+    shop.pay(hoa, invoice)
+    assert ask(city, cashier, at(point, f"/ma/{invoice}.svg")).status_code == 409
+
+
+def test_the_page_may_connect_to_the_streams_and_to_nobody_else(city: City, shop: Shop, cashier: Signer) -> None:
+    policy = ask(city, cashier, at(shop.points[0])).headers["Content-Security-Policy"]
     assert f"connect-src 'self' {city.config.live_origin};" in policy
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
     assert "require-trusted-types-for 'script'" in policy
 
 
-def test_leave_to_listen_names_the_point_and_who_asked(city: City, counter: Counter, cashier: Signer) -> None:
-    address = urlsplit(ask(city, cashier, f"{counter.path}/phieu", method="POST").get_json()["stream"])
+def test_leave_to_listen_names_the_point_and_who_asked(city: City, shop: Shop, cashier: Signer) -> None:
+    given = ask(city, cashier, at(shop.points[0], "/phieu"), method="POST").get_json()["stream"]
+    address = urlsplit(given)
     assert f"{address.scheme}://{address.netloc}" == city.config.live_origin
     (text,) = parse_qs(address.query)["ticket"]
-    given = ticket.open(text, secret=city.config.server_secret, now=clock.now())
-    assert (given.topic, given.holder) == (counter.id, UUID(cashier.holder))
+    read = ticket.open(text, secret=city.config.server_secret, now=clock.now())
+    assert (read.topic, read.holder) == (shop.points[0], UUID(cashier.holder))
 
 
 # -- what leaves tell ---------------------------------------------------------------------------------------------------
 
 
-def test_the_leaves_of_payments_tell_their_own_point_in_order(
-    city: City, stall: Stall, counter: Counter, owner: Signer
-) -> None:
+def test_the_leaves_of_payments_tell_their_own_point_in_order(city: City, shop: Shop, point: UUID, hoa: Signer) -> None:
     """By the auditors' role, which can only read."""
-    other = stall.counter(owner=owner)
+    other = shop.issue_point()
+    invoice = shop.asks(2_000, point=point)
     log = Log(city.database)
-    log.tell(2)
     log.seal()
     low = int(log.ask("SELECT count(*) FROM log.leaf")[0][0])
-    entries = [stall.paid(counter, amount) for amount in (1_000, 2_000, 3_000)]
-    elsewhere = stall.paid(other, 9_000)
+    entries = [
+        paid(shop.pay(hoa, invoice)),
+        *(paid(shop.pay_sticker(hoa, amount, point=point)) for amount in (3_000, 4_000)),
+    ]
+    elsewhere = paid(shop.pay_sticker(hoa, 9_000, point=other))
     log.seal()
     source = Counters(city.config.server_secret)
     with city.audit.connect() as connection:
-        told = source.between(connection, low, low + 4, [counter.id])
-        both = source.between(connection, low, low + 4, [counter.id, other.id])
-        missed = source.missed(connection, counter.id, low, low + 4, 2)
-        assert source.between(connection, low + 4, low + 9, [counter.id]) == []
+        told = source.between(connection, low, low + 4, [point])
+        both = source.between(connection, low, low + 4, [point, other])
+        missed = source.missed(connection, point, low, low + 4, 2)
+        assert source.between(connection, low + 4, low + 9, [point]) == []
     assert [(one.index, one.data["entry"]) for one in told] == [(low + n, str(entries[n])) for n in range(3)]
     assert [one.data["entry"] for one in both] == [*map(str, entries), str(elsewhere)]
-    assert [one.data["amount"] for one in missed] == ["2000", "3000"]
+    assert [one.data["amount"] for one in missed] == ["3000", "4000"]
     assert told[0].data["tally"] == tally.of(entries[0], secret=city.config.server_secret)

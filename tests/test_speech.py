@@ -51,7 +51,7 @@ def test_what_is_missing_and_what_is_too_much_is_said_after_what_came() -> None:
 
 
 def test_every_clip_is_there_small_and_no_other() -> None:
-    files = {file.stem: file.read_bytes() for file in clips.FOLDER.iterdir() if file.suffix == clips.SUFFIX}
+    files = {file.stem: file.read_bytes() for file in clips.FOLDER.iterdir() if file.suffix == speech.SUFFIX}
     assert set(files) == set(speech.CLIPS)
     assert all(MP3.match(content) for content in files.values())
     assert sum(map(len, files.values())) <= BYTES_MAX

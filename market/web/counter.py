@@ -13,8 +13,10 @@ import sqlalchemy as sa
 from flask import Blueprint, Response, jsonify, make_response, render_template, request
 from flask_babel import gettext as _
 
-from market import clips, registry, speech, takings
+from market import invoices, registry, speech, takings
 from market.registry import Point, PointNotFound, StaffRole
+from market.web import tills
+from wallet import drawing
 from wallet.identity.roles import Role
 from wallet.ids import HolderId
 from wallet.live import ticket
@@ -45,9 +47,10 @@ def show(point: UUID) -> Response:
         "holder": str(who),
         "aud": state().config.public_origin,
         "here": request.path,
+        "role": str(role),
         "stream": _stream(found.id, who),
         "after": None if last is None else str(last),
-        "clips": {name: asset(f"market/clips/{name}{clips.SUFFIX}") for name in speech.CLIPS},
+        "clips": {name: asset(f"market/clips/{name}{speech.SUFFIX}") for name in speech.CLIPS},
         "listed": listed,
         "texts": _texts(),
     }
@@ -64,7 +67,8 @@ def listed(point: UUID) -> Response:
         body = json.dumps(_listed(connection, found, role), ensure_ascii=False, separators=(",", ":")).encode()
     answer = Response(body, content_type="application/json")
     answer.set_etag(hashlib.sha256(body).hexdigest()[:32])
-    return answer.make_conditional(request)
+    answer.make_conditional(request)
+    return answer
 
 
 @door.post("/<uuid:point>/phieu")
@@ -75,6 +79,19 @@ def leave(point: UUID) -> Response:
     with state().app.connect() as connection:
         found, _role = _at(connection, point, who)
     return jsonify(stream=_stream(found.id, who))
+
+
+@door.get("/<uuid:point>/ma/<uuid:invoice>.svg")
+@admits(Role.CITIZEN)
+def symbol(point: UUID, invoice: UUID) -> Response:
+    """Draw an invoice's QR code, while it can be paid."""
+    with state().app.connect() as connection:
+        found, _role = _at(connection, point, signed_in())
+        asked = invoices.by_id(connection, invoice)
+    if asked is None or asked.point != found.id:
+        raise invoices.NotFound(param="invoice")
+    asked.must_be_payable(now())
+    return Response(drawing.draw_file(tills.code(asked, found)), content_type="image/svg+xml")
 
 
 def _at(connection: sa.Connection, id: UUID, who: HolderId) -> tuple[Point, StaffRole]:
@@ -92,7 +109,11 @@ def _at(connection: sa.Connection, id: UUID, who: HolderId) -> tuple[Point, Staf
 
 def _listed(connection: sa.Connection, point: Point, role: StaffRole) -> dict[str, Any]:
     secret = state().config.server_secret
-    found: dict[str, Any] = {"takings": [one.told(secret) for one in takings.recent(connection, point.id)]}
+    open_ = takings.waiting(connection, point.id, now=now())
+    found: dict[str, Any] = {
+        "takings": [one.told(secret) for one in takings.recent(connection, point.id)],
+        "waiting": [{"invoice": str(one.id), "amount": str(one.amount)} for one in open_],
+    }
     if role is StaffRole.OWNER:
         total = takings.total(connection, point.merchant, now=now())
         found["total"] = {"amount": str(total.amount), "count": total.count}
@@ -123,9 +144,10 @@ def _texts() -> dict[str, str]:
         "sound_on": _("Tiếng đang bật"),
         "sound_off": _("Bật tiếng"),
         "today": _("{count} khoản"),
+        "excess": _("Hoàn phần khách trả thừa"),
+        "excess_done": _("Đã hoàn {difference} cho khách."),
         "code": _("Mã {tally}"),
-        "failed": _("Chưa tạo được mã."),
-        "lost": _("Không liên lạc được. Chưa có mã nào được tạo; xin thử lại."),
+        "unsent": _("Chưa làm được: không liên lạc được hoặc máy này chưa có khoá ký."),
         "waiting": _("Đang chờ khách trả"),
         "expired": _("Mã đã hết giờ. Xin tạo mã khác."),
     }

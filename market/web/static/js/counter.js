@@ -29,6 +29,7 @@ let view = "";
 let state = "";
 let current = null; // the invoice whose code is shown: {id, amount, ends}
 let shown = null; // the taking whose result is shown
+let listed = counter.listed; // the newest list that the service gave
 let waiting = []; // takings told while the page was not sure of the present: shown once it is
 
 document.documentElement.classList.add("js");
@@ -61,7 +62,7 @@ function key(stroke) {
 }
 
 function problem(told) {
-  say($("#problem-title"), told || words("failed"));
+  say($("#problem-title"), told);
   show($("#problem"));
 }
 
@@ -85,12 +86,18 @@ async function ask() {
   $("#ask").disabled = true;
   const { status, body } = await signed("invoice", "/v1/invoices", { point: counter.point, amount: keyed, memo: "" });
   if (status !== 201) {
-    problem(body?.title ?? words("lost"));
+    problem(body?.title ?? words("unsent"));
     $("#ask").disabled = false;
     return;
   }
-  keep({ id: body.invoice, amount: body.amount, ends: Date.parse(body.expires_at) - Date.parse(body.made_at) });
   key("clear");
+  ask_for(body);
+}
+
+/** Show the code of an invoice that was just issued. */
+function ask_for({ invoice, amount, made_at, expires_at }) {
+  keep({ id: invoice, amount, ends: Date.parse(expires_at) - Date.parse(made_at) });
+  shown = null;
   show_code();
 }
 
@@ -136,8 +143,10 @@ function row(taking) {
 }
 
 function list(answer) {
+  listed = answer;
   $("#takings").replaceChildren(...answer.takings.map(row));
   show($("#no-takings"), !answer.takings.length);
+  if (shown) offer_invoices();
   if (!answer.total) return;
   say($("#total-sum"), dong(answer.total.amount));
   say($("#total-count"), words("today", { count: String(answer.total.count) }));
@@ -154,14 +163,14 @@ function add(taking) {
 
 function paid(taking, { missed }) {
   add(taking);
-  live.poll(); // the total, and what a list has that a stream has not
+  live.poll(); // the total and what still waits, which a stream does not tell
   const isOurs = current?.id === taking.invoice;
   if (missed && !isOurs) return; // it came while nobody stood here: the list has it
   if (isSure()) result(taking);
   else waiting.push(taking);
 }
 
-function result(taking) {
+function result(taking, { isSaid = true } = {}) {
   if (current && current.id === taking.invoice) keep(null);
   shown = taking;
   const values = { amount: dong(taking.amount), difference: dong(taking.difference), asked: dong(taking.asked ?? "0") };
@@ -170,11 +179,67 @@ function result(taking) {
   say($("#result-amount"), values.amount);
   say($("#result-more"), words(taking.late ? "late_more" : `${taking.said}_more`, values));
   say($("#result-tally"), taking.tally);
-  say($("#told"), `${words(taking.said)}. ${taking.words}. ${words("code", { tally: [...taking.tally].join(" ") })}.`);
+  offer();
   enter("result");
   $("#done").focus({ preventScroll: true });
+  if (!isSaid) return;
+  say($("#told"), `${words(taking.said)}. ${taking.words}. ${words("code", { tally: [...taking.tally].join(" ") })}.`);
   speech.say(taking.clips);
   document.body.dataset.spoken = String(Number(document.body.dataset.spoken ?? 0) + 1);
+}
+
+/** What can be done with one tap about a payment that is not what was asked for. */
+function offer() {
+  show($("#result-problem"), false);
+  show($("#rest"), shown.said === "under");
+  show($("#excess"), shown.said === "over");
+  show($("#excess-ask"), shown.said === "over");
+  offer_invoices();
+}
+
+/** What a payment that answers nothing may be meant for; the list of it comes a moment after the payment. */
+function offer_invoices() {
+  const open = shown.said === "received" ? listed.waiting : [];
+  $("#pick-from").replaceChildren(...open.map(({ invoice, amount }) => {
+    const button = make("button", { className: "btn", type: "button", words: dong(amount) });
+    button.addEventListener("click", () => attach(invoice));
+    return button;
+  }));
+  show($("#pick"), open.length > 0);
+}
+
+/** Sign what was tapped about the payment that is shown; its answer, or null after saying why not. */
+async function settle(kind, path, fields) {
+  const taking = shown;
+  for (const button of $$("#next button")) button.disabled = true;
+  const { status, body } = await signed(kind, path, fields);
+  for (const button of $$("#next button")) button.disabled = false;
+  if (shown !== taking) return null; // somebody went on meanwhile
+  if (status === 200 || status === 201) return body;
+  say($("#result-problem"), body?.title ?? words("unsent"));
+  show($("#result-problem"));
+  return null;
+}
+
+async function ask_rest() {
+  const made = await settle("payment_rest", "/v1/payment-rests", { payment: shown.entry });
+  if (made) ask_for(made);
+}
+
+async function give_back() {
+  const lines = [{ line: "1", amount: shown.difference }];
+  const done = await settle("refund", "/v1/refunds", { entry: shown.entry, lines, reason: words("excess") });
+  if (!done) return;
+  say($("#result-more"), words("excess_done", { difference: dong(shown.difference) }));
+  show($("#excess"), false);
+}
+
+async function attach(invoice) {
+  const { entry } = shown;
+  if (!(await settle("payment_attach", "/v1/payment-matches", { payment: entry, invoice }))) return;
+  await live.poll();
+  const now = listed.takings.find((taking) => taking.entry === entry);
+  if (now && isSure()) result(now, { isSaid: false });
 }
 
 // ---- whether we would have heard ---------------------------------------------------------------------------------------
@@ -218,6 +283,8 @@ for (const one of $$("[data-key]")) one.addEventListener("click", () => key(one.
 $("#ask").addEventListener("click", ask);
 $("#drop").addEventListener("click", drop);
 $("#done").addEventListener("click", home);
+$("#rest").addEventListener("click", ask_rest);
+$("#excess")?.addEventListener("click", give_back);
 $("#again").addEventListener("click", () => speech.again());
 $("#sound").addEventListener("click", () => speech.unlock());
 
