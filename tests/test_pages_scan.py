@@ -167,9 +167,7 @@ def test_a_camera_finds_a_code_and_is_closed_then(house: House, hoa: Signer, sta
     expect(page.locator("#scan-frame")).to_be_visible()
     page.evaluate(
         "async (data) => showToCamera(data)",
-        b64encode(
-            photo(codes.of_point(stall.point, city="Huế", demo=True))["buffer"]
-        ).decode(),
+        b64encode(photo(codes.of_point(stall.point, city="Huế", demo=True))["buffer"]).decode(),
     )
     page.wait_for_url(f"**/quet/diem/{stall.point.serial}")
 

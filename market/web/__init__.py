@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Final
 
 from market import refunds
-from market.web import admitting, charges, present, purchases, scan, selling, stickers, tills
+from market.web import admitting, charges, counter, present, purchases, scan, selling, stickers, tills
 from wallet.web.app import Wing
 
 DOORS: Final = (
     admitting,
     charges,
+    counter,
     present,
     scan,
     selling,

@@ -56,12 +56,8 @@ def draw(order: str) -> Response:
     found, code = _mine(order)
     if found.state(now()) != "live":
         raise mandates.NotFound(param="order")
-    drawn = drawing.draw(f"{scanned.ONE_TIME_PREFIX}{code}")
-    # As a file of its own it has to say what it is; inside a page it need not.
-    return Response(
-        drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1),
-        content_type="image/svg+xml; charset=utf-8",
-    )
+    drawn = drawing.draw_file(f"{scanned.ONE_TIME_PREFIX}{code}")
+    return Response(drawn, content_type="image/svg+xml; charset=utf-8")
 
 
 def _mine(order: str) -> tuple[Standing, str]:

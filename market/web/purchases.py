@@ -7,8 +7,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from market import tally
 from wallet.web import views
-from wallet.web.state import Back, Purchase
+from wallet.web.state import Back, Purchase, state
 
 _BOUGHT: Final = """
     SELECT e.id AS asked, p.entry, coalesce(u.order_id, a.order_id) AS order, coalesce(u.signer, a.signer) AS signer,
@@ -51,6 +52,7 @@ def of(connection: sa.Connection, entries: Collection[UUID]) -> Mapping[UUID, Pu
             place=f"{row.place}, {row.address}" if row.place != row.merchant else row.address,
             number=row.number,
             memo=row.memo or written.get((row.signer, row.order), ""),
+            tally=tally.of(row.entry, secret=state().config.server_secret),
             backs=tuple(backs[row.entry]),
         )
         for row in rows

@@ -39,7 +39,7 @@ class Back:
 class Purchase:
     """A payment to a merchant, as its payer sees it: who by the registry, where, of which invoice, and what went back.
 
-    `order` is the payer's own, whose confirmation shows this.
+    `order` is the payer's own, whose confirmation shows this; `tally` stands on the counter's screen too.
     """
 
     order: UUID
@@ -48,6 +48,7 @@ class Purchase:
     place: str
     number: str | None
     memo: str
+    tally: str
     backs: tuple[Back, ...]
 
 
