@@ -1,121 +1,146 @@
-"""A citizen at a counter: scans what the till shows, pays it, is given some of it back; and shows it a one-time code.
+"""Two windows: a till and a citizen's phone. What the till shows is scanned and paid, and the till turns green.
 
+Also    a sticker by camera, pictures that lead nowhere, and a one-time code that the till charges.
 Rows    87 and 88 of the register of attacks.
 """
 
-import io
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
 
 import pytest
 import segno
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from market import codes, qr
-from market.qr.fields import Initiation, MerchantFields, Service, VietQR
+from market import codes
 from tests import pages, selling
+from tests.conftest import serve_live
+from tests.logs import Log
 from tests.make import Signer
 from tests.pages import House
 from tests.selling import Shop
+from wallet.log.sealer import Sealer
+from wallet.run.postgres import Cluster
 
 pytestmark = pytest.mark.browser
 
-BANK = MerchantFields(
-    initiation=Initiation.STATIC, vietqr=VietQR("970436", "0123456789", Service.ACCOUNT), currency="704", country="VN"
-)
+
+@dataclass(slots=True)
+class Counter:
+    """A stall with its till's window, a citizen with their phone's, and the sealer in the test's own hands."""
+
+    house: House
+    stall: Shop
+    hoa: Signer
+    sealer: Sealer
+    till: Page
+    phone: Page
+
+    @property
+    def sticker(self) -> str:
+        return codes.of_point(self.stall.point, city=self.house.city.city.name, demo=True)
 
 
 @pytest.fixture(scope="module")
-def running(template, postgres, worker, tmp_path_factory, browser) -> Iterator[House]:
-    with pages.house(template, postgres, worker, tmp_path_factory.mktemp("scan"), browser) as made:
-        yield made
+def counter(
+    template: str, postgres: Cluster, worker: str, tmp_path_factory: pytest.TempPathFactory, browser: Browser
+) -> Iterator[Counter]:
+    with pages.house(template, postgres, worker, tmp_path_factory.mktemp("scan"), browser) as house:
+        stall = selling.shop(house.city, "Bún bò O Xuân")
+        hoa = house.city.citizen("Nguyễn Thị Hoa", available=200_000)
+        with serve_live(house.city.config), Log(house.city.database).sealing() as sealer:
+            sealer.seal()
+            path = f"/ban-hang/quay/{stall.points[0]}"
+            till = house.enters(stall.owner, device=True, path=path, shape=pages.DESK)
+            yield Counter(house, stall, hoa, sealer, till, house.enters(hoa, device=True))
 
 
 @pytest.fixture
-def house(running: House) -> Iterator[House]:
-    yield running
-    running.close()
+def phone(counter: Counter) -> Page:
+    """The citizen's window, with the scan page open: the machine that tests has no camera."""
+    counter.phone.goto("/quet")
+    expect(counter.phone.locator("body")).to_have_attribute("data-scan", "none")
+    return counter.phone
 
 
-@pytest.fixture
-def hoa(house: House) -> Signer:
-    return house.city.citizen("Nguyễn Thị Hoa", available=100_000)
+def photo(content: bytes) -> FilePayload:
+    """A picture as a gallery hands it over."""
+    return FilePayload(name="anh.png", mimeType="image/png", buffer=content)
 
 
-@pytest.fixture
-def stall(house: House) -> Shop:
-    return selling.shop(house.city, "Bún bò O Xuân")
-
-
-def photo(text: str) -> FilePayload:
-    """A picture of a symbol, as a gallery hands it over."""
-    drawn = io.BytesIO()
+def symbol(text: str) -> bytes:
+    drawn = BytesIO()
     segno.make_qr(text, error="m").save(drawn, kind="png", scale=5, border=4)
-    return FilePayload(name="ma.png", mimeType="image/png", buffer=drawn.getvalue())
+    return drawn.getvalue()
 
 
-def scan(page: Page, text: str) -> None:
-    """Open the scan page and choose a picture with this code."""
-    page.goto("/quet")
-    expect(page.locator("body")).to_have_attribute("data-scan", "none")  # the machine that tests has no camera
-    page.locator("#scan-photo").set_input_files([photo(text)])
+def test_a_citizen_scans_the_tills_screen_and_pays_and_the_till_turns_green(counter: Counter, phone: Page) -> None:
+    """The journey: from the amount that a cashier keys to the same two letters on both screens."""
+    till, before = counter.till, counter.house.city.available(counter.hoa)
+    till.keyboard.type("35000")
+    till.locator("#ask").click()
+    expect(till.locator("body")).to_have_attribute("data-view", "code")
+    expect(till.locator("#code-image")).to_have_js_property("complete", True)
 
+    left: list[str] = []
+    phone.context.on("request", lambda request: left.append(f"{request.method} {request.url}"))
+    phone.locator("#scan-photo").set_input_files([photo(till.locator(".code-box").screenshot())])
+    phone.wait_for_url("**/quet/xac-nhan?**")
+    pages.ready(phone)
+    expect(phone.locator("#payee-name")).to_have_text("Bún bò O Xuân")
+    expect(phone.locator("#pay-total")).to_have_text("35.000\u00a0₫")
+    assert counter.house.city.available(counter.hoa) == before, "nothing is paid by scanning"
+    assert [one for one in left if "zxing_reader.wasm" in one], "this browser reads no codes by itself"
+    assert not [one for one in left if "vn.trangtien" in one], "what was scanned stands in no address"
+    assert till.locator("#result-word").is_hidden()
 
-def sent(page: Page) -> list[tuple[str, str]]:
-    """A list that grows with what leaves this browser: method and address."""
-    left: list[tuple[str, str]] = []
-    page.context.on("request", lambda request: left.append((request.method, request.url)))
-    return left
-
-
-def test_a_citizen_scans_the_tills_code_and_pays_it(house: House, hoa: Signer, stall: Shop) -> None:
-    asked = stall.invoice(35_000, memo="Một tô bún bò").json()
-    text = stall.read(asked["invoice"])["qr"]
-    page = house.enters(hoa, device=True)
-    left = sent(page)
-    page.get_by_role("link", name="Quét mã để trả tiền").click()
-    scan(page, text)
-
-    page.wait_for_url("**/quet/xac-nhan?**")
-    pages.ready(page)
-    expect(page.locator("#payee-name")).to_have_text("Bún bò O Xuân")
-    expect(page.locator("#pay-total")).to_have_text("35.000\u00a0₫")
-    expect(page.locator("#invoice")).to_contain_text("Một tô bún bò")
-    expect(page.locator("#pay-remains")).to_have_text("65.000\u00a0₫")
-    assert house.city.available(hoa) == 100_000, "nothing is paid by scanning"
-    assert not [url for _, url in left if text[:20] in url], "what was scanned stands in no address"
-    assert [url for _, url in left if url.endswith(".wasm") or "zxing_reader.wasm" in url], (
-        "Chromium reads no codes here"
-    )
-
-    page.locator("#pay-button").click()
-    order = pages.confirmed(page)
-    expect(page.locator("#payee-name")).to_have_text("Bún bò O Xuân")
-    expect(page.locator("#invoice")).to_have_text(asked["number"])
-    assert (house.city.available(hoa), stall.available()) == (65_000, 35_000)
-    assert stall.read(asked["invoice"])["state"] == "paid"
+    phone.locator("#pay-button").click()
+    order = pages.confirmed(phone)
+    counter.sealer.seal()
+    expect(till.locator("#result-word")).to_have_text("ĐỦ")
+    expect(till.locator("#result-amount")).to_have_text("35.000\u00a0₫")
+    expect(till.locator("#result-tally")).to_have_text(phone.locator("#tally").inner_text())
+    assert counter.house.city.available(counter.hoa) == before - 35_000
+    till.keyboard.press("Enter")
 
     # Some of it goes back: the citizen sees how much, from whom and on which day.
-    entry = house.ask("SELECT entry FROM market.payment WHERE invoice = %s", asked["invoice"])[0][0]
-    assert stall.refund(str(entry), 5_000).status == 201
-    page.goto("/lich-su")
-    back = page.locator(f'a[href="/xac-nhan/{order}"]', has_text="Được hoàn tiền từ Bún bò O Xuân")
+    entry = counter.house.ask("SELECT entry FROM market.payment ORDER BY at DESC LIMIT 1")[0][0]
+    assert counter.stall.refund(str(entry), 5_000).status == 201
+    phone.goto("/lich-su")
+    back = phone.locator(f'a[href="/xac-nhan/{order}"]', has_text="Được hoàn tiền từ Bún bò O Xuân")
     expect(back).to_contain_text("+5.000\u00a0₫")
     back.click()
-    expect(page.locator("#backs")).to_have_text(re.compile(r"Đã hoàn ngày \d\d/\d\d/\d{4}\s*5\.000\u00a0₫"))
+    expect(phone.locator("#backs")).to_contain_text(re.compile(r"Đã hoàn ngày \d\d/\d\d/\d{4}\s*5\.000\u00a0₫"))
 
 
-def test_a_sticker_asks_for_the_amount_and_shows_who_is_paid_by_the_registry(
-    house: House, hoa: Signer, stall: Shop
-) -> None:
-    """Row 87: whatever name a code bears, ours is shown."""
-    text = codes.of_point(stall.point, city=house.city.city.name, demo=True)
-    named = qr.decode(text, environment=codes.environment(demo=True)).fields
-    assert isinstance(named, MerchantFields)
-    page = house.enters(hoa, device=True)
-    scan(page, text)
-    page.wait_for_url(f"**/quet/diem/{stall.point.serial}")
+CAMERA = """
+(() => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 640, height: 480 });
+    const pen = canvas.getContext("2d");
+    setInterval(() => pen.fillRect(0, 0, 1, 1), 50);
+    window.before = async (data) => {
+        const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+        pen.fillStyle = "#fff";
+        pen.fillRect(0, 0, 640, 480);
+        pen.drawImage(await createImageBitmap(new Blob([bytes])), 80, 0, 480, 480);
+    };
+    window.lens = canvas.captureStream(20);
+    navigator.mediaDevices.getUserMedia = async () => window.lens;
+})();
+"""
+
+
+def test_a_camera_finds_the_sticker_and_is_off_then(counter: Counter, phone: Page) -> None:
+    """A camera of the test's own making. Then the amount is keyed, and the till told of it."""
+    page = phone.context.new_page()
+    page.add_init_script(CAMERA)
+    page.goto("/quet")
+    expect(page.locator("body")).to_have_attribute("data-scan", "looking")
+    expect(page.locator("#scan-frame")).to_be_visible()
+    page.evaluate("(data) => before(data)", b64encode(symbol(counter.sticker)).decode())
+    page.wait_for_url(f"**/quet/diem/{counter.stall.point.serial}")
     expect(page.locator("#payee-name")).to_have_text("Bún bò O Xuân")
     for key in ("1", "2", "back", "5", "000"):
         page.locator(f'[data-key="{key}"]').click()
@@ -124,88 +149,76 @@ def test_a_sticker_asks_for_the_amount_and_shows_who_is_paid_by_the_registry(
     pages.ready(page)
     page.locator("#pay-button").click()
     pages.confirmed(page)
-    assert (house.city.available(hoa), stall.available()) == (85_000, 15_000)
+    counter.sealer.seal()
+    expect(counter.till.locator("#result-amount")).to_have_text("15.000\u00a0₫")
+    counter.till.keyboard.press("Enter")
+    page.close()
 
 
-def test_pictures_that_lead_nowhere_say_why(house: House, hoa: Signer) -> None:
-    page = house.enters(hoa, path="/quet")
-    expect(page.locator("body")).to_have_attribute("data-scan", "none")
-    page.locator("#scan-photo").set_input_files([{"name": "x.png", "mimeType": "image/png", "buffer": b"no picture"}])
-    expect(page.locator("#scan-state")).to_have_text("Không mở được tệp này. Xin chọn một ảnh JPEG, PNG hoặc WebP.")
-    blank = {
-        "name": "x.svg",
-        "mimeType": "image/png",
-        "buffer": page.screenshot(clip={"x": 0, "y": 0, "width": 99, "height": 99}),
-    }
-    page.locator("#scan-photo").set_input_files([blank])
-    expect(page.locator("body")).to_have_attribute("data-scan", "no_code")
-    both = page.evaluate(
-        """async ([one, other]) => {
-            const canvas = document.createElement("canvas");
+def test_a_camera_that_is_refused_or_busy_says_so_and_is_closed_out_of_sight(phone: Page) -> None:
+    page = phone.context.new_page()
+    page.add_init_script(CAMERA)
+    page.goto("/quet")
+    expect(page.locator("body")).to_have_attribute("data-scan", "looking")
+    page.evaluate("""() => {
+        Object.defineProperty(document, "hidden", { configurable: true, value: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    expect(page.locator("body")).to_have_attribute("data-scan", "stopped")
+    assert page.evaluate("lens.getTracks().every((track) => track.readyState === 'ended')")
+    for fault, stage in (("NotAllowedError", "refused"), ("NotReadableError", "busy")):
+        page.evaluate(
+            "(name) => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); }; }",
+            fault,
+        )
+        page.get_by_role("button", name="Mở máy ảnh").click()
+        expect(page.locator("body")).to_have_attribute("data-scan", stage)
+    page.close()
+
+
+def test_pictures_that_lead_nowhere_say_why(phone: Page) -> None:
+    choose = phone.locator("#scan-photo").set_input_files
+    choose([photo(b"no picture")])
+    expect(phone.locator("#scan-state")).to_have_text("Không mở được tệp này. Xin chọn một ảnh JPEG, PNG hoặc WebP.")
+    choose([photo(phone.screenshot(clip={"x": 0, "y": 0, "width": 99, "height": 99}))])
+    expect(phone.locator("body")).to_have_attribute("data-scan", "no_code")
+    two = phone.evaluate(
+        """async (pictures) => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 900, height: 450 });
             const pen = canvas.getContext("2d");
-            [canvas.width, canvas.height] = [900, 450];
-            for (const [at, data] of [[0, one], [450, other]]) {
+            for (const [nth, data] of pictures.entries()) {
                 const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
-                pen.drawImage(await createImageBitmap(new Blob([bytes])), at, 0, 440, 440);
+                pen.drawImage(await createImageBitmap(new Blob([bytes])), 450 * nth, 0, 440, 440);
             }
             return canvas.toDataURL("image/png").split(",")[1];
         }""",
-        [b64encode(photo(text)["buffer"]).decode() for text in ("https://a.example", "AB12CD34")],
+        [b64encode(symbol(text)).decode() for text in ("https://a.example", "AB12CD34")],
     )
-    page.locator("#scan-photo").set_input_files(
-        [{"name": "two.png", "mimeType": "image/png", "buffer": b64decode(both)}]
-    )
-    expect(page.locator("body")).to_have_attribute("data-scan", "several_in_photo")
+    choose([photo(b64decode(two))])
+    expect(phone.locator("body")).to_have_attribute("data-scan", "several_in_photo")
 
 
-def test_a_camera_finds_a_code_and_is_closed_then(house: House, hoa: Signer, stall: Shop) -> None:
-    """A camera of our own making: a canvas with the sticker on it, where the browser asks for one."""
-    page = house.enters(hoa)
-    page.context.add_init_script(CAMERA)
-    page.goto("/quet")
-    expect(page.locator("body")).to_have_attribute("data-scan", "looking")
-    expect(page.locator("#scan-frame")).to_be_visible()
-    page.evaluate(
-        "async (data) => showToCamera(data)",
-        b64encode(photo(codes.of_point(stall.point, city="Huế", demo=True))["buffer"]).decode(),
-    )
-    page.wait_for_url(f"**/quet/diem/{stall.point.serial}")
-
-
-CAMERA = """
-(() => {
-    const canvas = Object.assign(document.createElement("canvas"), { width: 640, height: 480 });
-    const pen = canvas.getContext("2d");
-    setInterval(() => pen.fillRect(0, 0, 1, 1), 50);
-    window.showToCamera = async (data) => {
-        const bytes = Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
-        const picture = await createImageBitmap(new Blob([bytes]));
-        pen.fillStyle = "#fff";
-        pen.fillRect(0, 0, 640, 480);
-        pen.drawImage(picture, 80, 0, 480, 480);
-    };
-    navigator.mediaDevices.getUserMedia = async () => canvas.captureStream(20);
-})();
-"""
-
-
-def test_a_code_that_the_browser_signs_is_charged_by_the_till_and_seen_by_both(
-    house: House, hoa: Signer, stall: Shop
-) -> None:
-    page = house.enters(hoa, device=True, path="/ma-thanh-toan")
-    orders = pages.sent_orders(page)
-    page.locator('input[value="50000"]').check()
-    page.get_by_role("button", name="Ký và hiện mã").click()
-    digits = page.locator("#present-digits")
+def test_a_code_that_the_browser_signs_is_charged_by_the_till_and_seen_by_both(counter: Counter, phone: Page) -> None:
+    before = counter.house.city.available(counter.hoa)
+    phone.goto("/ma-thanh-toan")
+    orders = pages.sent_orders(phone)
+    phone.locator('input[value="50000"]').check()
+    phone.get_by_role("button", name="Ký và hiện mã").click()
+    digits = phone.locator("#present-digits")
     expect(digits).to_have_text(re.compile(r"\d{4} \d{4} \d{4}"))
-    page.wait_for_function("document.querySelector('#present-qr').naturalWidth > 0")
-    code = digits.inner_text().replace(" ", "")
-    till = pages.machine_of(stall.owner)
-    own = {"point": str(stall.points[0]), "code": code, "invoice": ""}
-    assert till.act("/v1/charges", "charge", amount="50001", **own).json()["code"] == "mandate_exceeded"
-    assert till.act("/v1/charges", "charge", amount="42000", **own).status == 201
-    pages.confirmed(page)
-    expect(page.locator("#payee-name")).to_have_text("Bún bò O Xuân")
-    expect(page.locator("#total")).to_have_text("42.000\u00a0₫")
+    expect(phone.locator("#present-qr")).to_have_js_property("complete", True)
+    cashier = pages.machine_of(counter.stall.owner)
+    own = {
+        "point": str(counter.stall.points[0]),
+        "code": digits.inner_text().replace(" ", ""),
+        "invoice": "",
+    }
+    assert cashier.act("/v1/charges", "charge", amount="50001", **own).json()["code"] == "mandate_exceeded"
+    assert cashier.act("/v1/charges", "charge", amount="42000", **own).status == 201
+    pages.confirmed(phone)
+    counter.sealer.seal()
+    expect(counter.till.locator("#result-amount")).to_have_text("42.000\u00a0₫")
+    expect(phone.locator("#total")).to_have_text("42.000\u00a0₫")
+    expect(counter.till.locator("#result-tally")).to_have_text(phone.locator("#tally").inner_text())
     assert orders == ["POST /v1/mandates"], "one press, one signature"
-    assert house.city.available(hoa) == 58_000
+    assert counter.house.city.available(counter.hoa) == before - 42_000
