@@ -21,10 +21,11 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from tests import databases
+from tests import databases, selling
 from tests.databases import TestDatabase
 from tests.make import STATION, City, Seen, Signer
-from wallet import accounts, clock, db, holds, ids, periods, prove, refunds, transfers
+from tests.test_mandates import a_code, signs
+from wallet import accounts, clock, db, holds, ids, mandates, periods, prove, refunds, transfers
 from wallet.bills import proof as bills
 from wallet.crypto import PrivateKey
 from wallet.events import Event
@@ -86,6 +87,7 @@ def story(template: str, postgres: Cluster, worker: str, tmp_path_factory: pytes
         orders = {"transfer": transfer.json()["order"], "payment": payment.json()["order"]}
         orders |= undone(hoa, binh)
         orders |= frozen_and_closed(city, binh)
+        orders |= charged(city)
         resolved = held(city, hoa, binh)
         machine = city.signer(HolderId(UUID(hoa.holder)), PrivateKey.generate())
         enrolment = machine.order("key_enrol", key=dict(machine.key.public.jwk), label="Máy", device="machine", code="")
@@ -163,6 +165,18 @@ def frozen_and_closed(city: City, binh: Signer) -> dict[str, str]:
     }
     assert {what: reply.status for what, reply in done.items()} == dict.fromkeys(done, 200)
     return {what: reply.json()["order"] for what, reply in done.items()}
+
+
+def charged(city: City) -> dict[str, str]:
+    """A one-time code that a till has charged, and one that nobody has yet."""
+    who, stall = city.citizen("Tôn Nữ Thị Ninh", available=1_000), selling.shop(city)
+    code = a_code()
+    assert signs(who, cap=500, code=code).status == 201
+    till = {"point": str(stall.points[0]), "amount": "300", "code": code, "invoice": ""}
+    charge = stall.owner.act("/v1/charges", "charge", **till)
+    live = signs(who, cap=500)
+    assert (charge.status, live.status) == (201, 201)
+    return {"charge": charge.json()["order"], "mandate_live": live.json()["order"]}
 
 
 LAPSING_S = 2
@@ -263,6 +277,7 @@ def test_the_story_has_something_for_every_question(tamper: Tampering) -> None:
     assert tamper.one("SELECT array_agg(DISTINCT kind ORDER BY kind) FROM ledger.entry") == [
         "bill_payment",
         "capture",
+        "merchant_payment",
         "refund",
         "reversal",
         "topup",
@@ -664,6 +679,23 @@ DEEDS: dict[str, DEED] = {
             ),
         ),
         {"resolution_unlawful"},
+    ),
+    # -- mandates
+    "a mandate's cap is raised": (
+        ("UPDATE ledger.mandate SET cap = cap + 1 WHERE authority = %(mandate_live)s",),
+        {"mandate_not_as_signed", "mandate_untold"},
+    ),
+    "a mandate is passed off as another's": (
+        ("UPDATE ledger.mandate SET account = %(binh)s WHERE authority = %(mandate_live)s",),
+        {"mandate_not_as_signed", "mandate_unsigned", "mandate_untold"},
+    ),
+    "a charge is dated after its time": (
+        ("UPDATE ledger.charge SET at = at + interval '1 minute' WHERE authority = %(charge)s",),
+        {"charge_unlawful"},
+    ),
+    "a charge's row is deleted": (
+        ("DELETE FROM ledger.charge WHERE authority = %(charge)s",),
+        {"charge_differs", "posting_without_flow"},
     ),
     # -- reversals and refunds
     "a refund forgets what it gave back": (
@@ -1154,7 +1186,7 @@ def test_every_code_of_the_proof_is_provoked_by_a_deed() -> None:
     provoked = set().union(*(codes for _, codes in DEEDS.values()), *SINCE_PROVEN.values())
     source = Path(proof.__file__).read_text(encoding="utf-8")
     spoken = set(re.findall(r'Difference\("(\w+)"', source))
-    modules = (questions, identity, bills, transfers, holds, refunds, accounts)
+    modules = (questions, identity, bills, transfers, holds, mandates, refunds, accounts)
     asked = {code for module in modules for code in module.QUESTIONS}
     assert len(spoken) >= 8
     assert provoked == asked | spoken

@@ -24,7 +24,7 @@ from typing import Final, TextIO
 
 import sqlalchemy as sa
 
-from wallet import accounts, db, holds, refunds, transfers
+from wallet import accounts, db, holds, mandates, refunds, transfers
 from wallet.bills import proof as bills
 from wallet.config import postgres_url
 from wallet.identity import proof as identity
@@ -60,7 +60,7 @@ def _asked(connection: sa.Connection, since: Base | None, more: Sequence[Questio
     """Yield what the database itself can tell."""
     yield from proof.ledger(connection, since=since)
     yield from proof.differences(connection, identity.QUESTIONS)
-    for verbs in (transfers, holds, refunds, accounts):
+    for verbs in (transfers, holds, mandates, refunds, accounts):
         yield from proof.differences(connection, verbs.QUESTIONS)
     for questions in (bills.QUESTIONS, *more):
         yield from proof.differences(connection, questions)
