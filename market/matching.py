@@ -1,7 +1,7 @@
 """Matching: which keyed invoice a payment to a sticker answers, and what is done where the two differ.
 
-Words   Exact, under, over; late: after the invoice had expired; attached: keyed after the money had come. The database matches
-        as it posts where there is one candidate (`market.match_payment`); where there are two, the cashier picks.
+Words   Exact, under, over; late: after the invoice had expired; attached: keyed after the money had come. The database
+        matches as it posts where there is one candidate (`market.match_payment`); where there are two, the cashier picks.
         Resolved, each with one tap: under, by asking for the rest; over, by refunding the excess; or accepted as it is.
 """
 
@@ -81,7 +81,7 @@ class Accepted:
     payment: EntryId
 
 
-def attach(unit: sa.Connection, claim: Claim, order: AttachOrder, *, now: datetime) -> Plan:
+def attach(unit: sa.Connection, claim: Claim, order: AttachOrder, *, now: datetime) -> Plan:  # noqa: ARG001 - a verb
     """Match a payment with an invoice, on the order of somebody who works there.
 
     Raises:

@@ -1,6 +1,6 @@
 """Refunds by merchants: a part of a payment, or all of it, back to the wallet it came from.
 
-Words   A request is a refund that somebody prepared. A cashier prepares with their PIN and then orders it; from a threshold on
+Words   A request is a refund that somebody prepared. A cashier prepares with their PIN then orders it; from a threshold on
         (dated data, all refunds of a payment together) who orders is another person than who prepared, and no cashier.
 Money   Whole đồng, at most what remains of the payment, compared under its lock. The merchant's account is debited: what it
         no longer has it cannot give back.
@@ -9,7 +9,7 @@ Money   Whole đồng, at most what remains of the payment, compared under its l
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import sqlalchemy as sa
 
@@ -167,6 +167,11 @@ def refund(connection: sa.Connection, claim: Claim, order: RefundOrder, *, now: 
         answer=plan.answer,
         guard=Guard(function="market.refund", extra=extra),
     )
+
+
+def order_of(request: Request, signer: HolderId) -> OrderId:
+    """Return the id of the order by which a signer carries out a prepared refund: one, however often the page is shown."""
+    return OrderId(uuid5(request.id, str(signer)))
 
 
 def needs_second(payment: Payment, amount: int, *, now: datetime) -> bool:

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Final
 
 from market import refunds
-from market.web import counter, stickers, tills
+from market.web import admitting, counter, selling, stickers, tills
 from wallet.web.app import Wing
 
 DOORS: Final = (
+    admitting,
     counter,
+    selling,
     stickers,
     tills,
 )  # fmt: skip

@@ -9,7 +9,7 @@ QUESTIONS: Final[dict[str, str]] = {
         WHERE b.total <> l.total""",
     "bill_payment_differs": """
         SELECT e.settles, format('entry %s', e.id) FROM ledger.entry e
-        WHERE e.settles IS NOT NULL
+        WHERE e.settles IS NOT NULL AND e.kind <> 'merchant_payment'
           AND (SELECT array_agg((p.credit, p.amount)::text ORDER BY p.line) FROM ledger.posting p WHERE p.entry = e.id)
               IS DISTINCT FROM
               (SELECT array_agg((x.account, x.amount)::text ORDER BY x.line) FROM bills.bill_line x
@@ -29,7 +29,7 @@ QUESTIONS: Final[dict[str, str]] = {
                FROM jsonb_array_elements(s.said -> 'bills') AS b)""",
     "bill_settled_unknown": """
         SELECT e.settles, format('entry %s', e.id) FROM ledger.entry e LEFT JOIN bills.bill b ON b.id = e.settles
-        WHERE e.settles IS NOT NULL AND b.id IS NULL""",
+        WHERE e.settles IS NOT NULL AND e.kind <> 'merchant_payment' AND b.id IS NULL""",
     "bill_closed_and_paid": """
         SELECT b.id, b.state FROM bills.bill b JOIN ledger.entry e ON e.settles = b.id WHERE b.state <> 'issued'""",
     "bill_line_account_differs": """

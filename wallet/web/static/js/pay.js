@@ -35,6 +35,13 @@ const SHEETS = {
     isOurs: ({ id }) => id === sign.order,
   }),
 };
+SHEETS.refund = () => ({
+  id: sign.order,
+  path: "/v1/refunds",
+  fields: { entry: sign.entry, lines: [{ line: "1", amount: sign.amount }], reason: sign.reason },
+  extra: { bills: [], total: sign.amount },
+  isOurs: ({ id }) => id === sign.order,
+});
 const { isOurs, ...own } = SHEETS[sign.kind]();
 const button = $("#pay-button");
 const PANELS = ["ready", "checking", "refused", "unable"];
