@@ -53,8 +53,9 @@ def confirmation(page: Mapping[str, Any], *, city: str, demo: bool) -> bytes:
     sheet = _Sheet(title, page, city=city, demo=demo)
     sheet.head(title, page, transfer=transfer)
     sheet.facts(_facts(page, transfer=transfer))
-    for line in page["lines"]:
+    for line in page.get("lines", ()):
         sheet.bill(line)
+    sheet.backs(page.get("backs", ()))
     sheet.proof(page, transfer=transfer)
     return sheet.bytes()
 
@@ -167,6 +168,9 @@ def _facts(page: Mapping[str, Any], *, transfer: bool) -> list[tuple[str, str]]:
     if transfer:
         facts += [(_("Người nhận"), page["payee_name"])]
         facts += [(_("Lời nhắn"), page["memo"])] if page["memo"] else []
+    if bought := page.get("bought"):
+        facts += [(_("Trả cho"), bought.merchant), (_("Điểm bán"), f"{bought.point}, {bought.place}")]
+        facts += [(_("Hoá đơn"), bought.number)] if bought.number else []
     facts += [(_("Người chuyển") if transfer else _("Người trả"), order["payer_name"])]
     facts += [(_("Từ ví"), order["payer_account"])] if order["payer_account"] else []
     facts += [(_("Tới ví"), page["payee_account"])] if transfer else []
@@ -217,6 +221,13 @@ class _Sheet:
             self._amount(_("Đã hoàn ngày %(day)s", day=back["day"].strftime("%d/%m/%Y")), back["amount"])
         self._rule()
 
+    def backs(self, backs: Sequence[Mapping[str, Any]]) -> None:
+        """What went back of a payment to a merchant, each with its day."""
+        for back in backs:
+            self._amount(_("Đã hoàn ngày %(day)s", day=back["day"].strftime("%d/%m/%Y")), back["amount"])
+        if backs:
+            self._rule()
+
     def proof(self, page: Mapping[str, Any], *, transfer: bool) -> None:
         """The QR code and where it leads, kept together."""
         if self._pdf.will_page_break(_QR_SIDE + 2):
@@ -229,6 +240,8 @@ class _Sheet:
         said = (
             _("Trang này xác nhận tiền đã tới ví người nhận.")
             if transfer
+            else _("Trang này xác nhận tiền đã tới điểm bán, không thay hoá đơn của người bán.")
+            if page.get("bought")
             else _("Trang này xác nhận tiền đã được trả, chưa phải là biên lai điện tử của cơ quan thu.")
         )
         texts = (_("Quét mã để kiểm xác nhận này"), page["address"].partition("://")[2], said)
