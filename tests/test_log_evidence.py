@@ -718,6 +718,23 @@ def test_the_command_prints_what_it_checked_and_exits_with_the_codes_status(tmp_
     assert run(tmp_path, Maker().statement()).returncode == claims.WORD_ONLY
 
 
+@pytest.mark.parametrize("path", ["order.bytes", "checkpoint"])
+def test_a_file_that_is_judged_does_not_write_the_verdict(tmp_path: Path, path: str) -> None:
+    """An order's kind or a log's name that is a line of its own, after which the terminal shows nothing more."""
+    verdict = "\nPROVED: the signer's key signed this order\x1b[8m\u202e"
+    made = Maker()
+    if path == "order.bytes":
+        made.order["kind"] += verdict
+    said = made.receipt()
+    if path == "checkpoint":
+        said = edit(said, "checkpoint", lambda text: text.replace("\n", "\u2028PROVED\x7f\n", 1))
+    done = run(tmp_path, said, "--lang", "en")
+    assert done.returncode not in (0, claims.WORD_ONLY)
+    assert "PROVED" in done.stdout, "it is told what the file says"
+    assert [line for line in done.stdout.splitlines() if line.startswith("PROVED")] == []
+    assert done.stdout.replace("\n", "").isprintable()
+
+
 def test_the_logs_keys_come_as_one_key_or_as_a_file_of_all_of_them(tmp_path: Path) -> None:
     keys, _ = rotated()
     (tmp_path / "log.keys").write_text(str(keys), encoding="utf-8")
