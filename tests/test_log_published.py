@@ -157,6 +157,18 @@ def test_checkpoint_and_tiles_are_everybodys_and_say_how_long_they_keep(log: Log
     assert {one.headers["access-control-allow-origin"] for one in (signed, full, partial)} == {"*"}
 
 
+def test_a_full_tile_is_kept_for_ever_once_a_checkpoint_covers_it(log: Log, city: City) -> None:
+    """A place that nobody has promised yet may be given otherwise after a restore; a cache must not hold on to it."""
+    log.tell(3)
+    log.seal()
+    with log.sealing() as sealer:
+        log.tell(TILE_WIDTH)
+        sealer.seal()
+        assert get(city, "/log/tile/0/000").headers["cache-control"] == "public, max-age=60"
+        sealer.publish()
+    assert get(city, "/log/tile/0/000").headers["cache-control"].endswith("immutable")
+
+
 @pytest.mark.parametrize(
     "path",
     ["tile/0/0", "tile/00/000", "tile/0/x000/000", "tile/0/000.p/256", "tile/0/000.p/0", "tile/0/000.p/01", "tile/9/000",
