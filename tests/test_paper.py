@@ -20,7 +20,7 @@ from wallet.web import paper
 
 ADDRESS = "http://localhost:8000/xac-minh/01M807V1WYFGZ9Q2M8X0A1B2C3"
 ALPHABET = "aàáảãạăằắẳẵặâầấẩẫậbcdđeèéẻẽẹêềếểễệghiìíỉĩịklmnoòóỏõọôồốổỗộơờớởỡợpqrstuùúủũụưừứửữựvxyỳýỷỹỵ"
-HOSTILE = "{{7*7}} <script>alert(1)</script> javascript:alert(1) **đậm** (\\) Tj /JS %%EOF"
+HOSTILE = "{{7*7}} {nb} <script>alert(1)</script> javascript:alert(1) **đậm** (\\) Tj /JS %%EOF"
 
 
 def page_of(**changes: Any) -> dict[str, Any]:
