@@ -526,9 +526,13 @@ def sign_refund(code: str, id: str) -> str:
             "kind": "refund",
             # One order for each prepared refund and signer: however often it is signed, it gives back once.
             "order": str(refunds.order_of(one, signed_in())),
-            "entry": str(one.entry),
-            "amount": str(one.amount),
-            "reason": one.reason,
+            "path": "/v1/refunds",
+            "fields": {
+                "entry": str(one.entry),
+                "lines": [{"line": "1", "amount": str(one.amount)}],
+                "reason": one.reason,
+            },
+            "total": str(one.amount),
             "confirm_url": f"/ban-hang/diem/{code}/hoan/ky/{one.id}?lenh=",
         },
     )
