@@ -54,7 +54,7 @@ fmt: $(VENV)/dev.stamp ## Format the code and mend what ruff can mend
 
 .PHONY: prove
 prove: $(VENV)/run.stamp ## Recompute the books from the first posting and name every difference
-	@$(BIN)/python -m wallet.run.environment $(BIN)/python -m wallet.prove $(ARGS)
+	@$(BIN)/python -m wallet.run.environment $(BIN)/python -m market.prove $(ARGS)
 
 .PHONY: export
 export: $(VENV)/run.stamp ## Export the books for others' tools (ARGS="so.zip", so.beancount, so.journal or la.ndjson)

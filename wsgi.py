@@ -1,11 +1,14 @@
 """The front door: it alone knows both packages, and makes each process of the service."""
 
 import os
+from collections.abc import Callable
 
 from flask import Flask
 
+import market.web
 from wallet import db, demo, jobs
 from wallet.config import Config
+from wallet.demo.people import CITIZENS
 from wallet.web import app
 
 
@@ -16,9 +19,14 @@ def create_app(config: Config | None = None) -> Flask:
         database = db.engine(config.database_url, name="start")
         demo.refuse(database)
         database.dispose()
-    return app.create(config)
+    return app.create(config, wings=[market.web.WING])
 
 
 def create_worker(config: Config | None = None) -> jobs.Worker:
     """Make the worker, whose `run` ends when its event is set."""
     return jobs.Worker(config or Config.from_env(os.environ))
+
+
+def load_demo(config: Config, *, log: Callable[[str], None], citizens: int = CITIZENS) -> None:
+    """Load the demo city, as `wallet.demo.load` says."""
+    demo.load(config=config, log=log, citizens=citizens)

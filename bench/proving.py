@@ -1,7 +1,7 @@
 """How long it takes to prove a million entries, and how much memory: `make bench ARGS=prove`.
 
 What    A city of transfers alone, each ordered and signed by its payer's own key, so that every signature is one more
-        P-256 check and nothing is left out. Then `python -m wallet.prove` as an auditor calls it.
+        P-256 check and nothing is left out. Then `python -m market.prove` as an auditor calls it.
 How     Orders are signed by as many processes as there are processors. Memory is the most that the proof's processes
         together had for themselves (Pss), looked at five times a second; PostgreSQL's is not in it.
 """
@@ -112,7 +112,7 @@ def measure(entries: int = ENTRIES, wallets: int = WALLETS) -> list[Figure]:
 def _proved(environ: dict[str, str]) -> tuple[float, int]:
     """Run the proof; return the seconds it took and the most bytes it had."""
     began, most = time.monotonic(), 0
-    with subprocess.Popen([sys.executable, "-m", "wallet.prove"], env=environ, stdout=subprocess.PIPE) as proof:
+    with subprocess.Popen([sys.executable, "-m", "market.prove"], env=environ, stdout=subprocess.PIPE) as proof:
         while proof.poll() is None:
             most = max(most, sum(_memory(process) for process in _family(proof.pid)))
             time.sleep(LOOK_EVERY_S)

@@ -20,6 +20,8 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from flask import Flask
 
+import market.proof
+import wsgi
 from wallet import canonical, clock, crypto, db, ids, orders, periods, signing
 from wallet import city as cities
 from wallet import prove as proving
@@ -36,7 +38,6 @@ from wallet.ledger import Claim, Entry, Evidence, Plan, Posting, chart
 from wallet.money import Dong
 from wallet.orders import Outcome
 from wallet.refusal import Refusal
-from wallet.web import app as web
 
 ROOT = Path(__file__).parents[1]
 WARD, STATION = "H57.40", "H57.10"
@@ -87,7 +88,7 @@ class City:
         self.config = replace(database.config, city_file=ROOT / "city.toml", demo=True)
         if origin:
             self.config = replace(self.config, public_origin=origin)
-        self.app = web.create(self.config) if in_process else None
+        self.app = wsgi.create_app(self.config) if in_process else None
         self.engine = db.engine(self.config.database_url, name="tests")
         self.audit = db.engine(self.config.audit_database_url, name="tests-audit")
         self.city = cities.load(self.config.city_file)
@@ -391,7 +392,7 @@ class City:
     def differences(self) -> list[Any]:
         """What `make prove` would name in this database."""
         with proving.snapshot(self.audit).connect() as connection:
-            return list(proving.books(connection))
+            return list(proving.books(connection, more=market.proof.QUESTIONS))
 
     def count(self, table: str) -> int:
         with self.engine.connect() as connection:

@@ -57,11 +57,26 @@ MAY_WRITE = {
     "bills.bill": ("INSERT", "UPDATE state", "UPDATE closed_at", "UPDATE close_reason"),
     "bills.bill_line": ("INSERT",),
     "bills.payer_grant": ("INSERT", "UPDATE until"),
+    "identity.staff": ("INSERT", "UPDATE until"),
+    "market.photo": ("INSERT", "DELETE"),
+    "market.merchant": ("INSERT", "UPDATE name", "UPDATE name_folded", "UPDATE tax_id", "UPDATE category"),
+    "market.merchant_review": (),
+    "market.location": (
+        "INSERT",
+        *(f"UPDATE {name}" for name in ("name", "address", "area", "lat", "lon", "photo", "hours", "closed_days")),
+        "UPDATE ended_at",
+    ),
+    "market.point": ("INSERT", "UPDATE name", "UPDATE revoked_at", "UPDATE sticker_version"),
+    "market.invoice": ("INSERT", "UPDATE cancelled_at", "UPDATE cancelled_by"),
+    "market.payment": (),
+    "market.match": (),
+    "market.resolution": ("INSERT",),
+    "market.refund_request": ("INSERT", "UPDATE withdrawn_at"),
     "migration.alembic_version": (),
 }
 """Every table there is, and how the application may write it: this and nothing else. An auditor writes none."""
 
-SCHEMAS = "('bills', 'identity', 'ledger', 'log', 'migration', 'person', 'public')"
+SCHEMAS = "('bills', 'identity', 'ledger', 'log', 'market', 'migration', 'person', 'public')"
 
 MAY_ASK = {
     "ledger.base_of",
@@ -98,6 +113,7 @@ MAY_CALL = MAY_ASK | {
     "log.publish",
     "log.seal",
     "log.stop_posting",
+    "market.move_merchant",
 }
 """What the application may execute."""
 
@@ -374,7 +390,7 @@ def test_what_runs_with_the_owners_rights_finds_only_what_is_its_own(functions: 
     """Row 86: a search_path that ends in pg_temp, so that no table of the caller's stands in for one of ours."""
     lending = [one for one in functions if one.definer]
     assert len(lending) >= 15
-    paths = {f"search_path={schema}, pg_temp" for schema in ("bills", "identity", "ledger", "log")}
+    paths = {f"search_path={schema}, pg_temp" for schema in ("bills", "identity", "ledger", "log", "market")}
     for one in lending:
         assert len(paths & set(one.settings)) == 1, one.name
 

@@ -321,7 +321,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def verify(folder: Path, keys: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def verify(folder: Path, keys: Path | str, *more: str) -> subprocess.CompletedProcess[str]:
     """Run the bundle's own script as on a laptop without our code, without other packages, without a network."""
     command = [
         sys.executable,
@@ -343,6 +343,14 @@ def test_a_bundle_verifies_with_nothing_but_cryptography(exported: Exported) -> 
     size = exported.log.checkpoint().size
     assert f"{size} of {size} come to the checkpoint's root" in done.stdout
     assert "0 younger than the checkpoint" in done.stdout
+
+
+def test_the_logs_key_is_typed_or_in_a_file(exported: Exported) -> None:
+    key = exported.keys.read_text(encoding="utf-8").split()[-1]
+    assert verify(exported.folder, key).stdout.endswith("VERIFIED\n")
+    missing = verify(exported.folder, exported.folder / "khoa.txt")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("log_key_unreadable:")
 
 
 def test_the_sums_are_those_of_sha256sum(exported: Exported) -> None:

@@ -21,7 +21,7 @@ from wallet.web import app as web
 from wallet.web.gate import ANYONE
 
 ROOT = Path(__file__).parents[1]
-WEB = ROOT / "wallet" / "web"
+WEB, MARKET_WEB = ROOT / "wallet" / "web", ROOT / "market" / "web"
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,7 @@ OPEN = {
     "/mo-vi/pin",
     "/ngon-ngu",
     "/openapi.json",
+    "/q/<serial>",
     "/readyz",
     "/static/<path:filename>",
     "/v1/verify",
@@ -190,8 +191,9 @@ def messages() -> set[str]:
     """Every text of the pages, as Babel finds them in templates and code."""
     return {
         text if isinstance(text, str) else text[0]
+        for folder in (WEB, MARKET_WEB)
         for _, _, text, _, _ in extract_from_dir(
-            WEB, METHODS, keywords={"_": None, "gettext": None, "ngettext": (1, 2)}
+            folder, METHODS, keywords={"_": None, "gettext": None, "ngettext": (1, 2)}
         )
     }
 

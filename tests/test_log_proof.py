@@ -300,7 +300,7 @@ def test_the_command_proves_books_and_log_and_remembers_what_it_proved(story: St
     environ = {"AUDIT_DATABASE_URL": config.audit_database_url, "VAR_DIR": str(log.var_dir), "PATH": "/usr/bin"}
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "wallet.prove", *more]
+        command = [sys.executable, "-m", "market.prove", *more]
         return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True)
 
     assert run().returncode == 0
@@ -315,5 +315,5 @@ def test_the_command_proves_books_and_log_and_remembers_what_it_proved(story: St
 def test_a_city_without_a_log_is_told_so_and_its_books_are_proved(fresh_database: databases.TestDatabase) -> None:
     config = fresh_database.config
     environ = {"AUDIT_DATABASE_URL": config.audit_database_url, "VAR_DIR": str(config.var_dir), "PATH": "/usr/bin"}
-    done = subprocess.run([sys.executable, "-m", "wallet.prove"], cwd=ROOT, env=environ, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "market.prove"], cwd=ROOT, env=environ, capture_output=True, text=True)
     assert (done.returncode, "no log yet; no difference" in done.stdout) == (0, True)

@@ -18,7 +18,13 @@ from wallet.run import migrate, roles
 ROOT = Path(__file__).parents[1]
 
 # The one place that lists where tables are declared.
-TABLES = ("wallet.bills.tables", "wallet.identity.tables", "wallet.ledger.tables", "wallet.log.tables")
+TABLES = (
+    "market.tables",
+    "wallet.bills.tables",
+    "wallet.identity.tables",
+    "wallet.ledger.tables",
+    "wallet.log.tables",
+)
 
 
 def revisions():

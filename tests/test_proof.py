@@ -1193,7 +1193,7 @@ def test_a_question_about_new_rows_goes_over_the_table_that_it_is_said_to(code: 
 
 def prove_in_a_shell(database: TestDatabase, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "wallet.prove", *arguments],
+        [sys.executable, "-m", "market.prove", *arguments],
         cwd=ROOT,
         env={
             "AUDIT_DATABASE_URL": database.config.audit_database_url,

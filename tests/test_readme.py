@@ -100,7 +100,7 @@ def test_the_python_example_pays_once_and_the_shell_gets_the_same_bytes(running_
 def test_a_spoilt_posting_is_named_as_readme_shows_it(running_demo) -> None:
     server, folder = running_demo
     environ = {**os.environ, "AUDIT_DATABASE_URL": server.config.audit_database_url}
-    prove = [sys.executable, "-m", "wallet.prove"]
+    prove = [sys.executable, "-m", "market.prove"]
     assert run(["-c", block("python")], folder).returncode == 0
     proved = subprocess.run(prove, cwd=ROOT, env=environ, capture_output=True, text=True)
     assert proved.returncode == 0, proved.stdout

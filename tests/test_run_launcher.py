@@ -218,7 +218,7 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
 
     # a second launcher is told; a proof meanwhile uses the same database and leaves it up
     assert_one_line(launch(a_city, PORT=str(free_port())), "is already running (process")
-    proof = [sys.executable, "-m", "wallet.run.environment", sys.executable, "-m", "wallet.prove"]
+    proof = [sys.executable, "-m", "wallet.run.environment", sys.executable, "-m", "market.prove"]
     prove = subprocess.run(proof, cwd=ROOT, env=command_environ(a_city), capture_output=True, text=True)
     assert prove.returncode == 0, prove.stdout + prove.stderr
     assert is_ready(first.port)

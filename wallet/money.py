@@ -32,7 +32,12 @@ def parse(text: str) -> Dong:
 
 def grouped(amount: int) -> str:
     """Write an amount for people, grouped as in Vietnam, with the sign of the currency: 1.250.000 ₫."""
-    return f"{amount:,}".replace(",", ".").replace("-", "\u2212") + "\u00a0₫"
+    return counted(amount) + "\u00a0₫"
+
+
+def counted(number: int) -> str:
+    """Write a whole number for people, grouped as in Vietnam: 1.250.000."""
+    return f"{number:,}".replace(",", ".").replace("-", "\u2212")
 
 
 _DIGITS: Final = ("không", "một", "hai", "ba", "bốn", "năm", "sáu", "bảy", "tám", "chín")

@@ -36,24 +36,32 @@ PROVEN_CHECKPOINT: Final = "proven.checkpoint"
 """The log's checkpoint that the last clean proof has proven: every later one holds the log against it."""
 
 
-def books(connection: sa.Connection, *, since: Base | None = None) -> Iterator[Difference]:
+Questions = dict[str, str]
+"""By the code of a difference, the question that finds such."""
+
+
+def books(
+    connection: sa.Connection, *, since: Base | None = None, more: Sequence[Questions] = ()
+) -> Iterator[Difference]:
     """Yield every difference in the books; the connection's transaction is the snapshot that is proved.
 
     Args:
         connection: of the audit role.
         since: what an earlier proof has proven; None: from the first posting.
+        more: what other packages ask of their own tables.
     """
-    yield from _asked(connection, since)
+    yield from _asked(connection, since, more)
     yield from proof.contents(connection, since=since)
 
 
-def _asked(connection: sa.Connection, since: Base | None) -> Iterator[Difference]:
+def _asked(connection: sa.Connection, since: Base | None, more: Sequence[Questions]) -> Iterator[Difference]:
     """Yield what the database itself can tell."""
     yield from proof.ledger(connection, since=since)
     yield from proof.differences(connection, identity.QUESTIONS)
     for verbs in (transfers, holds, refunds, accounts):
         yield from proof.differences(connection, verbs.QUESTIONS)
-    yield from proof.differences(connection, bills.QUESTIONS)
+    for questions in (bills.QUESTIONS, *more):
+        yield from proof.differences(connection, questions)
 
 
 def log(
@@ -116,7 +124,13 @@ def _part(url: str, snapshot_id: str, since: Base | None, part: Part) -> list[Di
 
 
 def at_once(
-    connection: sa.Connection, url: str, *, since: Base | None, processes: int, bar: "Bar"
+    connection: sa.Connection,
+    url: str,
+    *,
+    since: Base | None,
+    processes: int,
+    bar: "Bar",
+    more: Sequence[Questions] = (),
 ) -> Iterator[Difference]:
     """Yield what `books` yields, the walk divided among processes.
 
@@ -126,12 +140,13 @@ def at_once(
         since: as in `books`.
         processes: how many.
         bar: shown meanwhile.
+        more: as in `books`.
     """
     connection.exec_driver_sql("SET idle_in_transaction_session_timeout = 0")  # it waits for the others
     id = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
     with ProcessPoolExecutor(processes, _SPAWN, initializer=_start, initargs=(bar.walked,)) as pool:
         parts = [pool.submit(_part, url, id, since, Part(number, processes)) for number in range(processes)]
-        for difference in _asked(connection, since):
+        for difference in _asked(connection, since, more):
             bar.show()
             yield difference
         for part in parts:
@@ -188,8 +203,8 @@ def remember(path: Path, base: Base) -> None:
     path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
-def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
-    """Prove the configured books and say so."""
+def main(arguments: Sequence[str] = tuple(sys.argv[1:]), *, more: Sequence[Questions] = ()) -> int:
+    """Prove the configured books and say so; `more` is what other packages ask."""
     parser = argparse.ArgumentParser(prog="make prove", description="Recompute the books and name every difference.")
     parser.add_argument(
         "--incremental", action="store_true", help="go on from what the last clean proof has proven, if there is any"
@@ -213,9 +228,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
         rows, processes = sum(proof.counts(connection)[one] for one in ("authority", "event")), asked.processes
         bar = Bar(rows, to=sys.stderr)
         differences = (
-            at_once(connection, url, since=since, processes=processes, bar=bar)
+            at_once(connection, url, since=since, processes=processes, bar=bar, more=more)
             if processes > 1 and rows >= ALONE_BELOW
-            else books(connection, since=since)
+            else books(connection, since=since, more=more)
         )
         for difference in differences:
             found += 1
@@ -239,7 +254,3 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     whence = f"what was proven by {since.ends:%d/%m/%Y}" if since else "the first posting"
     print(f"Proved from {whence} in {time.monotonic() - started:.1f} s: {looked}; no difference.")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from wallet import clock
 from wallet.ledger import balances, chart
 
-COVERED: Final = (chart.WALLET, "merchant")
+COVERED: Final = (chart.WALLET, chart.MERCHANT)
 """Lines of the chart that the guarantee account covers; merchants' come with acceptance."""
 
 _MARGIN: Final = (chart.BANK_GUARANTEE, *COVERED)

@@ -9,7 +9,7 @@ Danger  Every key and PIN of the demo is derived from its seed and so known to e
         run outside the demo and on top of anything else; `refuse` keeps a real service off a demo's database.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -23,13 +23,20 @@ from wallet.identity import tables
 __all__ = ["load", "refuse"]
 
 
-def load(*, config: Config, log: Callable[[str], None], citizens: int = CITIZENS) -> None:
+def load(
+    *,
+    config: Config,
+    log: Callable[[str], None],
+    citizens: int = CITIZENS,
+    more: Sequence[Callable[[Load], None]] = (),
+) -> None:
     """Enter the demo city if it is not there yet, and write `demo.json` for this start's address.
 
     Args:
         config: of the demo; the application's database role is enough.
         log: told one line for each thing that takes a while.
         citizens: how many debtors there are beside the named few; the same at each load of a database.
+        more: what other packages enter after the people; each finds what an earlier load has done.
 
     Raises:
         ConfigError: this is not the demo, or the database holds something else than a demo.
@@ -54,6 +61,8 @@ def load(*, config: Config, log: Callable[[str], None], citizens: int = CITIZENS
                 entering.everything()
             finally:
                 entering.close()
+            for enter in more:
+                enter(work)
             marks.loaded(database, begun)  # waits for the disk, and so for all that came before
         papers.write(config, here, database)
     finally:

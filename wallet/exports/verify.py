@@ -1,4 +1,4 @@
-"""Verify an audit bundle offline: python3 verify.py [FOLDER] --log-key KEYFILE
+"""Verify an audit bundle offline: python3 verify.py [FOLDER] --log-key KEY
 
 It reads the files of an unpacked bundle and nothing else: no network, no database, none of the service's code. It needs
 Python 3.11 and the package `cryptography`. Take the log's key from elsewhere than the bundle (the city's gazette, a
@@ -312,18 +312,30 @@ def check_journal(folder: Path, named: dict[str, int]) -> None:
             raise Differs("journal_differs", name)
 
 
+def read_keys(said: str) -> str:
+    """Read what `--log-key` names: a key as it is, or a file with a line for each key that the log has had."""
+    path = Path(said)
+    if "+" in said and not path.exists():
+        return said
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise Differs("log_key_unreadable", f"{said}: {fault.strerror}") from fault
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Check everything and say what was checked."""
     parser = argparse.ArgumentParser(description="Verify an audit bundle offline.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent, help="the unpacked bundle")
-    parser.add_argument("--log-key", type=Path, required=True, help="a file with the log's keys, not from here")
+    parser.add_argument("--log-key", required=True, help="the log's key, or a file with all that it had; not from here")
     parser.add_argument("--seen", type=Path, help="a checkpoint that you saved earlier")
     asked = parser.parse_args(arguments)
     folder = asked.folder
     try:
+        log_keys = read_keys(asked.log_key)
         print(f"files        {check_files(folder)} as SHA256SUMS names them")
         seen = asked.seen.read_text(encoding="utf-8") if asked.seen else None
-        size, root, origin = check_checkpoint(folder, asked.log_key.read_text(encoding="utf-8"), seen)
+        size, root, origin = check_checkpoint(folder, log_keys, seen)
         print(f"checkpoint   {origin}, {size} leaves, signed by the log's key")
         kept = sqlite3.connect("")  # a file that SQLite makes when it must, and removes
         kept.execute("CREATE TABLE told (entry TEXT PRIMARY KEY, leaf INTEGER, digest BLOB) WITHOUT ROWID")

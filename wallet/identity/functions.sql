@@ -24,6 +24,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
     SELECT agency FROM identity.role WHERE holder = p_holder AND role = 'officer';
 $$;
 
+-- serves: does this holder act for that merchant?
+CREATE OR REPLACE FUNCTION identity.serves(p_holder uuid, p_merchant uuid) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
+    SELECT EXISTS (SELECT 1 FROM identity.staff WHERE holder = p_holder AND merchant = p_merchant AND until IS NULL);
+$$;
+
 -- is_outside: is this holder an outside party, whose word the books record?
 CREATE OR REPLACE FUNCTION identity.is_outside(p_holder uuid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = identity, pg_temp AS $$
@@ -71,12 +77,14 @@ GRANT INSERT, DELETE ON identity.pin TO wallet_app;
 GRANT INSERT, UPDATE (seen_at), DELETE ON identity.known_device, identity.session TO wallet_app;
 GRANT INSERT, UPDATE, DELETE ON identity.one_time_code, identity.attempt TO wallet_app;
 GRANT SELECT, INSERT ON person.person TO wallet_app;
+-- Who served a merchant stays on record.
+GRANT INSERT, UPDATE (until) ON identity.staff TO wallet_app;
 -- A payee code ends and never goes: a code that was printed once must not lead to somebody else later.
 GRANT INSERT, UPDATE (ended_at) ON identity.payee_code TO wallet_app;
 GRANT SELECT, INSERT, UPDATE (serial, made_at, ended_at) ON person.receipt_link TO wallet_app;
 -- An auditor checks signatures against keys and roles, and the words of each order (which may hold a name and a phone: see
 -- person.order_content); no PIN, code or session, and not the list of people.
-GRANT SELECT ON identity.holder, identity.role, identity.key TO wallet_audit;
+GRANT SELECT ON identity.holder, identity.role, identity.staff, identity.key TO wallet_audit;
 GRANT EXECUTE ON FUNCTION identity.masked_names(uuid[]) TO wallet_audit;
 GRANT EXECUTE ON FUNCTION identity.lock_holder(uuid),
     identity.count_attempt(text, timestamptz, interval) TO wallet_app;

@@ -84,7 +84,11 @@ def names(connection: sa.Connection, holders: set[UUID]) -> dict[UUID, str]:
 
 
 def register(
-    unit: sa.Connection, *, kind: Literal["person", "agency", "outside"], now: datetime, id: UUID | None = None
+    unit: sa.Connection,
+    *,
+    kind: Literal["person", "agency", "merchant", "outside"],
+    now: datetime,
+    id: UUID | None = None,
 ) -> HolderId:
     """Register a holder that nobody knew before, and tell of it."""
     holder = HolderId(id or ids.new())

@@ -19,6 +19,8 @@ class Role(StrEnum):
     CITIZEN = "citizen"
     OFFICER = "officer"
     AGENCY = "agency"
+    MERCHANT = "merchant"
+    """A merchant's own machine. Who works for a merchant is a citizen (see `identity.staff`)."""
     AUDITOR = "auditor"
     OPERATOR = "operator"
 

@@ -10,7 +10,7 @@ holder = sa.Table(
     "holder",
     metadata,
     sa.Column("id", sa.Uuid, primary_key=True),
-    sa.Column("kind", sa.Text, sa.CheckConstraint("kind IN ('person', 'agency', 'outside')", name="kind"),
+    sa.Column("kind", sa.Text, sa.CheckConstraint("kind IN ('person', 'agency', 'merchant', 'outside')", name="kind"),
               nullable=False),
     sa.Column("opened_at", _instant, nullable=False),
     schema="identity",
@@ -33,10 +33,28 @@ role = sa.Table(
     metadata,
     sa.Column("holder", sa.Uuid, sa.ForeignKey(holder.c.id), primary_key=True),
     sa.Column("role", sa.Text,
-              sa.CheckConstraint("role IN ('citizen', 'officer', 'agency', 'auditor', 'operator')", name="role"),
+              sa.CheckConstraint("role IN ('citizen', 'officer', 'agency', 'merchant', 'auditor', 'operator')",
+                                 name="role"),
               primary_key=True),
     sa.Column("agency", sa.Uuid, sa.ForeignKey(holder.c.id), comment="whose officer or machine this is"),
     schema="identity",
+)  # fmt: skip
+
+staff = sa.Table(
+    "staff",
+    metadata,
+    sa.Column("merchant", sa.Uuid, sa.ForeignKey(holder.c.id), primary_key=True),
+    sa.Column("holder", sa.Uuid, sa.ForeignKey(holder.c.id), primary_key=True),
+    sa.Column("role", sa.Text, sa.CheckConstraint("role IN ('owner', 'manager', 'cashier')", name="role"),
+              nullable=False),
+    sa.Column("since", _instant, primary_key=True),
+    sa.Column("until", _instant),
+    sa.CheckConstraint("until >= since", name="until"),
+    sa.CheckConstraint("merchant <> holder", name="two_holders"),
+    sa.Index("staff_one_in_force", "merchant", "holder", unique=True, postgresql_where=sa.text("until IS NULL")),
+    sa.Index("staff_holder_idx", "holder"),
+    schema="identity",
+    comment="who acts for a merchant, since when, and until when they did",
 )  # fmt: skip
 
 key = sa.Table(

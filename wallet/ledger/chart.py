@@ -14,5 +14,11 @@ BANK_COLLECTION: Final = "bank.collection"
 WALLET: Final = "wallet"
 """Liability: what we owe a holder; floored at zero."""
 
+MERCHANT: Final = "merchant"
+"""Liability: what we owe a merchant for what was paid at its points; floored at zero."""
+
+MERCHANT_FEE: Final = "merchant_fee"
+"""Income: what merchants pay us."""
+
 AGENCY: Final = "agency"
 """Liability: what we have collected for an agency under one budget line (chương, tiểu mục, địa bàn)."""

@@ -81,6 +81,9 @@ QUESTIONS: Final[dict[str, str]] = {
         WHERE f.kind IS NULL
            OR CASE f.debit_of WHEN 'signer' THEN d.holder IS DISTINCT FROM a.signer
                               WHEN 'house' THEN d.holder IS NOT NULL
+                              WHEN 'staff' THEN d.holder IS DISTINCT FROM a.signer AND NOT EXISTS
+                                                (SELECT 1 FROM identity.staff s WHERE s.holder = a.signer AND s.merchant = d.holder
+                                                                                  AND s.since <= a.at AND coalesce(s.until > a.at, true))
                               WHEN 'payee' THEN (SELECT sum(CASE x.credit WHEN d.id THEN x.amount ELSE -x.amount END) FROM ledger.posting x
                                                  WHERE x.entry = e.id AND d.id IN (x.debit, x.credit)) < 0
                               WHEN 'office' THEN NOT EXISTS (SELECT 1 FROM identity.role r WHERE r.holder = a.signer

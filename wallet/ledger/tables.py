@@ -308,9 +308,10 @@ flow = sa.Table(
     sa.Column("debit", sa.Text, sa.ForeignKey(chart.c.code), primary_key=True),
     sa.Column("credit", sa.Text, sa.ForeignKey(chart.c.code), primary_key=True),
     sa.Column("debit_of", sa.Text,
-              sa.CheckConstraint("debit_of IN ('signer', 'office', 'hold', 'payee', 'house')", name="debit_of"),
+              sa.CheckConstraint("debit_of IN ('signer', 'office', 'hold', 'payee', 'house', 'staff')",
+                                 name="debit_of"),
               nullable=False,
               comment="whose account is debited: the signer's, their office's, the hold's, the payee's out of what the same"
-                      " entry pays them, the house's"),
+                      " entry pays them, the house's, a merchant's whose staff the signer is"),
     schema="ledger",
 )  # fmt: skip

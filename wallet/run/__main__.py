@@ -74,10 +74,11 @@ def load_demo(config: Config) -> None:
     Raises:
         Fault: the city file cannot be used; each of its faults is told.
     """
-    from wallet import city, demo  # with them comes the whole product; the faults before are told sooner without
+    import wsgi  # with it comes the whole product; the faults before are told sooner without
+    from wallet import city
 
     try:
-        demo.load(config=config, log=say)
+        wsgi.load_demo(config, log=say)
     except city.CityError as error:
         raise Fault(str(error)) from error
 

@@ -38,6 +38,7 @@ FUNCTIONS: Final = (
     "wallet/ledger/sql/guards.sql",
     "wallet/bills/functions.sql",
     "wallet/log/functions.sql",
+    "market/functions.sql",
 )
 """Re-applied by every upgrade, in this order: functions and grants as they are today. A test finds one left
 out."""

@@ -1,11 +1,13 @@
 """The application: doors, pages, languages and what stands around every request."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -13,8 +15,9 @@ import sqlalchemy as sa
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from flask import Blueprint, Flask, Request, Response, g, jsonify, request
+from flask import Blueprint, Flask, Request, Response, current_app, g, jsonify, request, send_from_directory
 from flask_babel import Babel, Domain, get_locale
+from jinja2 import FileSystemLoader
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
@@ -89,12 +92,27 @@ _FOLDER: Final = Path(__file__).parent
 service = Blueprint("service", __name__)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wing:
+    """What another package adds to the service; the front door hands it in, because this package knows none of them.
+
+    Its templates stand in `folder/templates/<name>/` and are called `<name>/…`; its scripts and styles stand in
+    `folder/static/` and are served, and found by `asset`, as `<name>/…`.
+    """
+
+    name: str
+    folder: Path
+    doors: tuple[ModuleType, ...]
+    """Modules with a blueprint called `door`."""
+
+
 class Service(Flask):
     """Flask, spared what it would find out anew for every request although it never changes."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, wings: tuple[Wing, ...] = ()) -> None:
         super().__init__("wallet.web", static_folder="static", template_folder="templates")
         self.origin = urlsplit(config.public_origin)
+        self.static_folders = {wing.name: wing.folder / "static" for wing in wings}
         self.protection = gate.protection(config)
 
     def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
@@ -104,6 +122,13 @@ class Service(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """No door is async: spares Flask to look into each function it is about to call."""
         return func
+
+    def send_static_file(self, filename: str) -> Response:
+        """Send a file of ours, or one of a wing's, whose name comes first."""
+        wing, _, rest = filename.partition("/")
+        if wing in self.static_folders:
+            return send_from_directory(self.static_folders[wing], rest)
+        return super().send_static_file(filename)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Find doors by path alone: who we are is our own to say, and no Host header's."""
@@ -122,19 +147,21 @@ class Service(Flask):
         )
 
 
-def create(config: Config, *, log: Log | None = None) -> Flask:
+def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()) -> Flask:
     """Make the application.
 
     Args:
         config: the environment's.
         log: what receipts are proved by; None: the service's own.
+        wings: what other packages add.
 
     Raises:
         guard.UnsafeRole: the database role could write the books around the ledger.
         city.CityError: the city's file has faults.
     """
     logs.to_stderr()
-    app = Service(config)
+    wings = tuple(wings)
+    app = Service(config, wings)
     app.config.update(
         # A chunked body is cut at this length without a word: the one byte more lets `order_body` see that it was longer.
         MAX_CONTENT_LENGTH=BODY_BYTES_MAX + 1,
@@ -169,10 +196,17 @@ def create(config: Config, *, log: Log | None = None) -> Flask:
     app.register_error_handler(Exception, problems.of_bug)
     for module in DOORS:
         app.register_blueprint(module.door)
+    for wing in wings:
+        for module in wing.doors:
+            app.register_blueprint(module.door)
     app.register_blueprint(service)
     gate.admits("anyone")(app.view_functions["static"])
     app.context_processor(_context)
-    app.jinja_env.filters.update(dong=money.grouped, local=_local, day=_day, local_day=_local_day, local_iso=_local_iso)
+    folders = [_FOLDER, *(wing.folder for wing in wings)]
+    app.jinja_loader = FileSystemLoader([folder / "templates" for folder in folders])
+    app.jinja_env.filters.update(
+        dong=money.grouped, counted=money.counted, local=_local, day=_day, local_day=_local_day, local_iso=_local_iso
+    )
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return app
 
@@ -247,11 +281,17 @@ def _agency_name(agency: Any) -> str:
     return state().city.agencies[code].name
 
 
-@lru_cache(maxsize=200)
 def asset(path: str) -> str:
     """Return the address of a static file with a hash of its content, so that it can be kept for ever."""
-    digest = hashlib.sha256((_FOLDER / "static" / path).read_bytes()).hexdigest()[:12]
-    return f"/static/{path}?v={digest}"
+    app = cast("Service", current_app)
+    wing, _, rest = path.partition("/")
+    folder = app.static_folders.get(wing)
+    return f"/static/{path}?v={_digest(folder / rest if folder else _FOLDER / 'static' / path)}"
+
+
+@lru_cache(maxsize=400)
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
 def _local(instant: datetime) -> str:

@@ -179,6 +179,7 @@ BEGIN
             WHEN 'signer' THEN debit.holder = p_signer
             WHEN 'office' THEN p_kind = 'officer_order' AND debit.holder = identity.agency_of(p_signer)
             WHEN 'house' THEN debit.holder IS NULL
+            WHEN 'staff' THEN debit.holder = p_signer OR identity.serves(p_signer, debit.holder)
             -- a hold's account is looked at by judge_holds, of every entry that captures
             WHEN 'hold' THEN (SELECT bool_or(k.entry = v_entry) FROM jsonb_to_recordset(p_plan -> 'captures') AS k (entry uuid))
             WHEN 'payee' THEN true END;

@@ -1,0 +1,13 @@
+"""The market's doors, handed to the application by the front door. They stand beside the wallet's and below nobody."""
+
+from pathlib import Path
+from typing import Final
+
+from market.web import stickers
+from wallet.web.app import Wing
+
+DOORS: Final = (
+    stickers,
+)  # fmt: skip
+
+WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS)
