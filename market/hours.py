@@ -6,9 +6,10 @@ Time    The city's own; it has had no summer time since 1975.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any, Final, Self
 
 from wallet import clock
@@ -43,7 +44,7 @@ class Hours:
     closed: frozenset[date] = frozenset()
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any] | None, closed: Sequence[date | str] = ()) -> Self | None:
+    def of(cls, stored: Mapping[str, Any] | None, closed: Iterable[date | str] = ()) -> Self | None:
         """Read what is stored: {"1": [["07:00", "21:00"]], …}; None where nothing was ever said."""
         if not stored:
             return None
@@ -92,7 +93,7 @@ def read_day(typed: str, *, param: str) -> tuple[Span, ...]:
     if typed.strip().lower() in ("", "nghỉ", "nghi", "đóng cửa", "closed", "-"):
         return ()
     spans = [_span(part, param) for part in typed.split(",")]
-    in_order = all(before[1] < after[0] for before, after in zip(spans, spans[1:], strict=False))
+    in_order = all(before[1] < after[0] for before, after in pairwise(spans))
     if len(spans) > SPANS_MAX or not in_order:
         raise BadHours(param=param)
     return tuple(spans)

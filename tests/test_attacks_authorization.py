@@ -58,7 +58,23 @@ MAY_WRITE = {
     "bills.bill_line": ("INSERT",),
     "bills.payer_grant": ("INSERT", "UPDATE until"),
     "identity.staff": ("INSERT", "UPDATE until"),
+    "market.category": (),
     "market.photo": ("INSERT", "DELETE"),
+    "market.price_change": (),
+    "market.product": (
+        "INSERT",
+        *(
+            f"UPDATE {column}"
+            for column in (
+                "sku", "name", "description", "category", "price", "unit", "gtin", "photo", "small", "sold_out", "archived",
+                "version", "words", "terms", "changed_at", "changed_by",
+            )
+        ),
+    ),
+    "market.report": ("INSERT",),
+    "market.takedown": ("INSERT",),
+    "market.term": ("INSERT",),
+    "market.term_key": ("INSERT",),
     "market.merchant": ("INSERT", "UPDATE name", "UPDATE name_folded", "UPDATE tax_id", "UPDATE category"),
     "market.merchant_review": (),
     "market.location": (
@@ -113,6 +129,7 @@ MAY_CALL = MAY_ASK | {
     "log.publish",
     "log.seal",
     "log.stop_posting",
+    "market.is_open",
     "market.move_merchant",
 }
 """What the application may execute."""

@@ -1,4 +1,4 @@
-"""Drafts: a product as its seller writes it, read field by field, the same for a form, an order and a line of a spreadsheet."""
+"""Drafts: a product as its seller writes it, read field by field, alike for a form, an order and a row of a spreadsheet."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,10 @@ DESCRIPTION_CHARS_MAX: Final = 1000
 SKU_CHARS_MAX: Final = 40
 PRICE_MAX: Final = 10**10
 
-_PRICE: Final = re.compile(r"([0-9]{1,3}(?:[.,][0-9]{3})+|[0-9]{1,11})(?:[.,]0+)?\s*(?:₫|đ|đồng|vnđ|vnd)?", re.IGNORECASE)
+_PRICE: Final = re.compile(
+    r"([0-9]{1,3}(?:[.,][0-9]{3})+|[0-9]{1,11})(?:[.,]0+)?\s*(?:₫|đ|đồng|vnđ|vnd)?", re.IGNORECASE
+)
+_LINES: Final = re.compile(r"[\r\n\t]+")
 _YES: Final = frozenset({"", "1", "x", "co", "con", "con hang", "yes", "y", "true"})
 _NO: Final = frozenset({"0", "het", "het hang", "khong", "no", "n", "false"})
 
@@ -103,7 +106,7 @@ def read(field: str, typed: str, *, known: Categories) -> Any:
         case "sold_out":
             return not in_stock(typed)
         case "description":
-            return text.plain(typed, chars_max=DESCRIPTION_CHARS_MAX, param="description", empty=True)
+            return text.plain(_LINES.sub(" ", typed), chars_max=DESCRIPTION_CHARS_MAX, param="description", empty=True)
     raise AssertionError(f"a draft has no {field}")
 
 

@@ -78,7 +78,7 @@ class NoPhoto(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductOrder:
-    """A product as its seller wants it. `version` is the one they saw, 0 of a new one; `photo` names the picture, "" none."""
+    """A product as its seller wants it. `version`: the one they saw, 0 of a new one. `photo` names the picture; "": none."""
 
     id: OrderId
     merchant: HolderId
@@ -225,10 +225,15 @@ def require(connection: sa.Connection, merchant: UUID, holder: UUID, roles: froz
     Raises:
         NotStaff: nothing that may do this.
     """
-    role = registry.role_of(connection, merchant, holder)
-    if role not in roles or role is None:
+    found = role(connection, merchant, holder)
+    if found not in roles or found is None:
         raise NotStaff
-    return role
+    return found
+
+
+def role(connection: sa.Connection, merchant: UUID, holder: UUID) -> StaffRole | None:
+    """Return what somebody is at a merchant, if anything."""
+    return registry.role_of(connection, merchant, holder)
 
 
 def learn(unit: sa.Connection, words: Iterable[str]) -> None:
@@ -237,7 +242,8 @@ def learn(unit: sa.Connection, words: Iterable[str]) -> None:
     """
     wanted = sorted(set(words))
     unit.exec_driver_sql(
-        "INSERT INTO market.term (term) SELECT w FROM unnest(%s::text[]) AS w ORDER BY w ON CONFLICT DO NOTHING", (wanted,)
+        "INSERT INTO market.term (term) SELECT w FROM unnest(%s::text[]) AS w ORDER BY w ON CONFLICT DO NOTHING",
+        (wanted,),
     )
     keys = sorted((key, term) for term in wanted for key in terms.keys(term))
     unit.exec_driver_sql(
@@ -280,9 +286,7 @@ def _values(draft: Draft, *, sku: str, by: HolderId, now: datetime) -> dict[str,
     }
 
 
-def _told(
-    merchant: UUID, product: UUID, values: dict[str, Any], was: Any | None, version: int
-) -> tuple[Event, ...]:
+def _told(merchant: UUID, product: UUID, values: dict[str, Any], was: Any | None, version: int) -> tuple[Event, ...]:
     """Tell of a change, and of its price where that is new. What the seller wrote is not told: it may be taken down."""
     place = {"merchant": str(merchant), "version": str(version)}
     told = [Event(type="product.changed" if was else "product.offered", subject=product, data=place)]

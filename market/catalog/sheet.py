@@ -171,9 +171,12 @@ def _line(cells: Sequence[object]) -> str:
 def _decoded(raw: bytes) -> str:
     encoding = next((encoding for mark, encoding in _ENCODINGS if raw.startswith(mark)), "utf-8")
     try:
-        return raw.decode(encoding)
+        spelled = raw.decode(encoding)
     except UnicodeDecodeError:
         raise SheetUnreadable(param="sheet") from None
+    if "\0" in spelled:
+        raise SheetUnreadable(param="sheet")
+    return spelled
 
 
 def _lines(spelled: str) -> Iterator[tuple[int, list[str]]]:
