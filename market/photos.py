@@ -1,7 +1,7 @@
 """Photos: a picture that somebody sent, judged by its content and drawn anew, so that nothing else of it is kept.
 
 What    Only JPEG, PNG and WebP are opened; what a file is called or says it is does not matter. It is decoded, turned
-        upright, made smaller and encoded again as WebP: position, camera, comments and whatever hid behind the picture are gone.
+        upright, made smaller and encoded again as WebP: position, camera, comments and what hid behind the picture are gone.
         An SVG is a document that can carry a script, and is refused.
 Danger  A small file may unpack to gigabytes (a decompression bomb), so its size in pixels is read first, and bounded.
 Words   A photo is addressed by the SHA-256 of its bytes, which therefore never change. Its `small` is for lists.

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from market import photos, registry
 from market.catalog import tables, terms
-from market.catalog.draft import Draft
+from market.catalog.draft import Draft, UnknownCategory
 from market.photos import Photo
 from market.registry import StaffRole
 from wallet import ids
@@ -136,7 +136,7 @@ def put(
         sent: the picture that came with the order and its small one, drawn anew; None: it stays what it was.
 
     Raises:
-        NotStaff, NotFound, Changed, SkuTaken, TooMany, NoPhoto.
+        NotStaff, NotFound, Changed, SkuTaken, TooMany, NoPhoto, UnknownCategory.
     """
     require(unit, order.merchant, claim.signer, EDITORS)
     was = _locked(unit, order.merchant, order.product) if order.version else None
@@ -145,6 +145,8 @@ def put(
     if was is None:
         _room_for(unit, order.merchant, 1)
     draft = order.draft
+    if not unit.execute(sa.select(tables.category.c.code).where(tables.category.c.code == draft.category)).first():
+        raise UnknownCategory(param="category")
     sku = draft.sku or (was.sku if was else new_sku(order.product))
     _sku_free(unit, order.merchant, sku, order.product)
     photo, small = _photo(unit, order, was, sent, now)
@@ -362,3 +364,76 @@ def _insert(unit: sa.Connection, rows: list[dict[str, Any]]) -> None:
 
 def _update(unit: sa.Connection, product: UUID, values: dict[str, Any]) -> None:
     unit.execute(sa.update(tables.product).where(tables.product.c.id == product).values(**values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """A merchant that somebody works for, and as what."""
+
+    merchant: HolderId
+    code: str
+    name: str
+    role: StaffRole
+
+    @property
+    def edits(self) -> bool:
+        """Say whether they may offer and change products."""
+        return self.role in EDITORS
+
+
+def stalls_of(connection: sa.Connection, holder: UUID) -> list[Own]:
+    """Return the merchants that somebody works for, by name."""
+    rows = connection.exec_driver_sql(
+        """
+        SELECT m.holder AS merchant, m.code, m.name, s.role
+        FROM identity.staff s JOIN market.merchant m ON m.holder = s.merchant
+        WHERE s.holder = %(holder)s AND s.until IS NULL AND m.state <> 'refused' ORDER BY m.name, m.holder
+        """,
+        {"holder": holder},
+    )
+    return [Own(merchant=row.merchant, code=row.code, name=row.name, role=StaffRole(row.role)) for row in rows]
+
+
+def of_merchant(
+    connection: sa.Connection, merchant: UUID, *, query: str = "", after: UUID | None = None, rows_max: int = 50
+) -> list[Any]:
+    """Return a merchant's products as its staff sees them, hidden ones too: the newest first, or what a search finds."""
+    own = tables.product.c
+    wanted = sa.select(tables.product).where(own.merchant == merchant)
+    for word in terms.asked(query):
+        begun = sa.func.unnest(own.terms).table_valued("term")
+        wanted = wanted.where(sa.exists().select_from(begun).where(begun.c.term.startswith(word, autoescape=True)))
+    if after is not None:
+        wanted = wanted.where(own.id < after)
+    return list(connection.execute(wanted.order_by(own.id.desc()).limit(rows_max)))
+
+
+def one_of(connection: sa.Connection, product: UUID) -> Any | None:
+    """Return a product as its staff sees it, or None."""
+    return connection.execute(sa.select(tables.product).where(tables.product.c.id == product)).one_or_none()
+
+
+def prices(connection: sa.Connection, product: UUID, *, rows_max: int = 20) -> list[Any]:
+    """Return a product's prices, the latest first."""
+    own = tables.price_change.c
+    query = sa.select(tables.price_change).where(own.product == product).order_by(own.version.desc())
+    return list(connection.execute(query.limit(rows_max)))
+
+
+def drafts_of(connection: sa.Connection, merchant: UUID) -> list[Draft]:
+    """Return what a merchant offers, as a file would say it, by its numbers."""
+    own = tables.product.c
+    query = sa.select(tables.product).where(own.merchant == merchant, own.archived.is_(False)).order_by(own.sku)
+    return [
+        Draft(
+            sku=row.sku,
+            name=row.name,
+            category=row.category,
+            price=row.price,
+            unit=row.unit,
+            gtin=row.gtin or "",
+            sold_out=row.sold_out,
+            description=row.description,
+        )
+        for row in connection.execute(query.limit(PRODUCTS_MAX))
+    ]

@@ -1,9 +1,9 @@
 """Search: what a newcomer types, found among everything that is offered; and what lies in a category, a place, a stall.
 
-How     In tiers, the next only where the one before leaves room on the page: every word exact; the last word begun ("me xu");
-        and only when nothing was found so far, every word with one slip ("me sung"), then all words but one ("mua me xung").
-        Within a tier what is there comes before what is sold out, and a shorter name, being nearer to what was asked, before
-        a longer. Without words: the newest first.
+How     In tiers, the next only where the one before leaves room on the page: every word exact; the last word begun
+        ("me xu"); and only when nothing was found so far, every word with one slip ("me sung"), then all words but one
+        ("mua me xung"). Within a tier what is there comes before what is sold out, and a shorter name, being nearer to
+        what was asked, before a longer. Without words: the newest first.
 Words   A key is where a page ended: tier, and the place in its order. The next page begins after it, whatever was
         added or sold out meanwhile.
 Limits  Only what is listed by an approved merchant is found. Words, candidates and rows are bounded; nothing that was typed
@@ -33,6 +33,9 @@ EXACT, BEGUN, SLIP, LOOSE = 1, 2, 3, 4
 NEWEST: Final = 0
 
 _KEY: Final = re.compile(r"([0-4])\.([01])\.([0-9]{1,3})\.([0-9a-f]{32})", re.ASCII)
+
+
+_SHOWN: Final = "NOT p.archived AND NOT p.taken_down AND p.merchant_open"
 
 
 class BadKey(ValueError):
@@ -67,7 +70,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What is searched for. `area` is the code of a ward or commune; `open_now` asks for places that are open at the time."""
+    """What is searched for. `area` is the code of a ward or commune; `open_now`: at places that are open at the time."""
 
     query: str = ""
     category: str = ""
@@ -185,19 +188,54 @@ def stall(connection: sa.Connection, *, code: str = "", id: UUID | None = None) 
     )
 
 
-def sitemap(
-    connection: sa.Connection, *, after: UUID | None, rows_max: int
-) -> tuple[list[tuple[UUID, datetime]], bool]:
-    """Return ids of shown products and when they changed, in the order of their ids, and whether there are more."""
+def sitemap_parts(connection: sa.Connection, *, rows_max: int) -> list[UUID]:
+    """Return the first id of each part of the list of all shown products."""
     rows = connection.exec_driver_sql(
-        """
-        SELECT id, changed_at FROM market.product
-        WHERE NOT archived AND NOT taken_down AND merchant_open AND (%(after)s::uuid IS NULL OR id > %(after)s::uuid)
-        ORDER BY id LIMIT %(rows)s
-        """,
-        {"after": after, "rows": rows_max + 1},
-    ).all()
-    return [(row.id, row.changed_at) for row in rows[:rows_max]], len(rows) > rows_max
+        f"""
+        SELECT id FROM (SELECT p.id, row_number() OVER (ORDER BY p.id) AS place FROM market.product p WHERE {_SHOWN}) AS each
+        WHERE place %% %(rows)s = 1 OR %(rows)s = 1 ORDER BY id
+        """,  # noqa: S608 - a constant
+        {"rows": rows_max},
+    )
+    return [row.id for row in rows]
+
+
+def sitemap(connection: sa.Connection, *, start: UUID, rows_max: int) -> list[tuple[UUID, datetime]]:
+    """Return ids of shown products from `start` on, and when they changed, in the order of their ids."""
+    rows = connection.exec_driver_sql(
+        f"SELECT p.id, p.changed_at FROM market.product p WHERE {_SHOWN} AND p.id >= %(start)s"  # noqa: S608 - a constant
+        " ORDER BY p.id LIMIT %(rows)s",
+        {"start": start, "rows": rows_max},
+    )
+    return [(row.id, row.changed_at) for row in rows]
+
+
+def stall_codes(connection: sa.Connection, *, rows_max: int) -> list[str]:
+    """Return the codes of approved merchants that have something to show."""
+    rows = connection.exec_driver_sql(
+        f"""
+        SELECT m.code FROM market.merchant m WHERE m.state = 'approved'
+          AND EXISTS (SELECT FROM market.product p WHERE p.merchant = m.holder AND {_SHOWN})
+        ORDER BY m.holder LIMIT %(rows)s
+        """,  # noqa: S608 - a constant
+        {"rows": rows_max},
+    )
+    return [row.code for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """A category of products, in the order of the market's page."""
+
+    code: str
+    name: str
+    name_en: str
+
+
+def categories(connection: sa.Connection) -> list[Category]:
+    """Return the categories in their order."""
+    rows = connection.exec_driver_sql("SELECT code, name, name_en FROM market.category ORDER BY place")
+    return [Category(**row._mapping) for row in rows]
 
 
 # ---- tiers ----------------------------------------------------------------------------------------------------------
@@ -281,11 +319,9 @@ def _keys(
     return [Key(tier, row.sold_out, row.words, row.id) for row in rows]
 
 
-_SHOWN: Final = "NOT p.archived AND NOT p.taken_down AND p.merchant_open"
-
-
 def _filters(wanted: Wanted, now: datetime) -> tuple[list[str], dict[str, Any]]:
-    conditions, values = [], {}
+    conditions: list[str] = []
+    values: dict[str, Any] = {}
     if wanted.category:
         conditions.append("p.category = %(category)s")
         values["category"] = wanted.category

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from market.catalog import products, tables
+from market.catalog import products, tables, terms
 from wallet import ids, text
 from wallet.events import Event
 from wallet.identity import attempts
@@ -275,3 +275,38 @@ def _locked(unit: sa.Connection, product: UUID) -> Any:
     if row is None:
         raise products.NotFound(param="product")
     return row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A product by its name and its seller's."""
+
+    product: UUID
+    name: str
+    merchant_name: str
+
+
+def search(connection: sa.Connection, query: str, *, rows_max: int = 20) -> list[Named]:
+    """Return products whose names have every word, shown or hidden: an officer looks for what somebody told of."""
+    words = terms.asked(query)
+    if not words:
+        return []
+    rows = connection.exec_driver_sql(
+        """
+        SELECT p.id AS product, p.name, m.name AS merchant_name
+        FROM market.product p JOIN market.merchant m ON m.holder = p.merchant
+        WHERE p.terms @> %(words)s ORDER BY p.words, p.id LIMIT %(rows)s
+        """,
+        {"words": words, "rows": rows_max},
+    )
+    return [Named(**row._mapping) for row in rows]
+
+
+def seller(connection: sa.Connection, product: UUID) -> str:
+    """Return the name of who sells a product."""
+    return str(
+        connection.exec_driver_sql(
+            "SELECT m.name FROM market.product p JOIN market.merchant m ON m.holder = p.merchant WHERE p.id = %(id)s",
+            {"id": product},
+        ).scalar_one()
+    )

@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import stickers
+from market.web import catalog, selling, shopping, stickers, takedowns
 from wallet.web.app import Wing
 
 DOORS: Final = (
+    catalog,
+    selling,
+    shopping,
     stickers,
+    takedowns,
 )  # fmt: skip
 
 WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS)
