@@ -66,8 +66,22 @@ MAY_WRITE = {
         *(
             f"UPDATE {column}"
             for column in (
-                "sku", "name", "description", "category", "price", "unit", "gtin", "photo", "small", "sold_out", "archived",
-                "version", "words", "terms", "changed_at", "changed_by",
+                "sku",
+                "name",
+                "description",
+                "category",
+                "price",
+                "unit",
+                "gtin",
+                "photo",
+                "small",
+                "sold_out",
+                "archived",
+                "version",
+                "words",
+                "terms",
+                "changed_at",
+                "changed_by",
             )
         ),
     ),

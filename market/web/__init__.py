@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import catalog, selling, shopping, stickers, takedowns
+from market.web import catalog, goods, shopping, stickers, takedowns
 from wallet.web.app import Wing
 
 DOORS: Final = (
     catalog,
-    selling,
+    goods,
     shopping,
     stickers,
     takedowns,

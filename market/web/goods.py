@@ -32,7 +32,7 @@ from wallet.web.people import form, new_order_id, sentence, signed_in
 from wallet.web.problems import Unparseable
 from wallet.web.state import state
 
-door = Blueprint("market_selling", __name__)
+door = Blueprint("market_goods", __name__)
 
 ROWS: Final = 50
 NEW: Final = "0"
