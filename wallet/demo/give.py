@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -75,10 +75,12 @@ def is_done(database: sa.Engine, signer: HolderId, order: OrderId) -> bool:
         return connection.execute(query).scalar() or False
 
 
-def ordered(database: sa.Engine, order: Order) -> None:
-    """Carry out an order without a signature: an officer's or the operator's."""
+def ordered(
+    database: sa.Engine, order: Order, *, kind: Literal["officer_order", "session_order"] = "officer_order"
+) -> None:
+    """Carry out an order without a signature: an officer's or the operator's, or a signed-in person's."""
     evidence = Evidence(
-        kind="officer_order",
+        kind=kind,
         signer=order.signer,
         order_id=order.order,
         order_kind=order.door.asks.kind_name,

@@ -1,0 +1,1 @@
+"""The demo city's market: invented traders and what they sell."""
