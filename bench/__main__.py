@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import figures, http_payment, ledger, log, proving
+from bench import catalog, figures, http_payment, ledger, log, proving
 from bench.crew import Pace
 from bench.figures import Figure
 from bench.peers import hordak
@@ -55,6 +55,7 @@ PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "http": _http,
     "log": _log,
     "prove": proving.measure,
+    "catalog": catalog.measure,
 }
 
 

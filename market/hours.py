@@ -127,8 +127,7 @@ def spell(minute: int) -> str:
 
 
 def _minute(spelled: str) -> int:
-    hours, minutes = spelled.split(":")
-    return int(hours) * 60 + int(minutes)
+    return int(spelled[:2]) * 60 + int(spelled[3:])
 
 
 def _span(typed: str, param: str) -> Span:

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 
 from market.catalog import terms
 from market.hours import Hours
-from wallet import clock, text
+from wallet import clock, db, text
 from wallet.ids import HolderId
 
 ROWS_MAX: Final = 100
@@ -311,12 +311,13 @@ def _keys(
     if after is not None:
         values |= {"s": after.sold_out, "n": after.words, "i": after.id}
         conditions.append("p.id < %(i)s" if tier == NEWEST else "(p.sold_out, p.words, p.id) > (%(s)s, %(n)s, %(i)s)")
-    rows = connection.exec_driver_sql(
-        "SELECT p.id, p.sold_out, p.words FROM market.product p"  # noqa: S608 - conditions are ours, values are parameters
+    rows = db.planned_anew(
+        connection,
+        "SELECT p.sold_out, p.words, p.id FROM market.product p"  # noqa: S608 - conditions are ours, values are parameters
         f" WHERE {' AND '.join([_SHOWN, *conditions])} ORDER BY {order} LIMIT %(most)s",
         values,
     )
-    return [Key(tier, row.sold_out, row.words, row.id) for row in rows]
+    return [Key(tier, *row) for row in rows]
 
 
 def _filters(wanted: Wanted, now: datetime) -> tuple[list[str], dict[str, Any]]:

@@ -34,19 +34,24 @@ class StallNotFound(Refusal):
     stored = False
 
 
-class PlaceSchema(AnswerSchema):
-    """Where a merchant sells."""
+class SellsAtSchema(AnswerSchema):
+    """Where a merchant sells, and whether it is open."""
 
     id = IdField()
     name = fields.String()
     address = fields.String()
     area = fields.String(metadata={"description": "Code of the ward or commune (địa bàn)."})
+    open_until = InstantField(allow_none=True, metadata={"description": "Null while it is shut."})
+
+
+class PlaceSchema(SellsAtSchema):
+    """Where a merchant sells, and when."""
+
     latitude = fields.String(allow_none=True, metadata={"description": "Degrees with six decimals."})
     longitude = fields.String(allow_none=True)
     hours = fields.Raw(
         metadata={"type": "object", "description": 'By day of the week from Monday: {"1": [["06:00", "18:00"]]}.'}
     )
-    open_until = InstantField(allow_none=True, metadata={"description": "Null while it is shut."})
 
 
 class ProductSchema(AnswerSchema):
@@ -66,7 +71,7 @@ class ProductSchema(AnswerSchema):
     merchant = IdField()
     merchant_code = fields.String()
     merchant_name = fields.String()
-    places = fields.List(fields.Nested(PlaceSchema))
+    places = fields.List(fields.Nested(SellsAtSchema))
 
 
 class ProductsSchema(AnswerSchema):
@@ -179,7 +184,7 @@ def product(one: Found) -> dict[str, Any]:
         **{name: getattr(one, name) for name in _PLAIN},
         "photo": f"{origin}{photo(one.photo)}" if one.photo else None,
         "url": f"{origin}/cho/san-pham/{one.id}",
-        "places": [_place(place) for place in one.places],
+        "places": [_sells_at(place) for place in one.places],
     }
 
 
@@ -205,16 +210,21 @@ def _stall(one: Stall) -> dict[str, Any]:
     }
 
 
-def _place(place: Place) -> dict[str, Any]:
+def _sells_at(place: Place) -> dict[str, Any]:
     return {
         "id": place.id,
         "name": place.name,
         "address": place.address,
         "area": place.area,
+        "open_until": place.hours.closes_at(now()) if place.hours else None,
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return _sells_at(place) | {
         "latitude": degrees(place.lat),
         "longitude": degrees(place.lon),
         "hours": place.hours.stored() if place.hours else {},
-        "open_until": place.hours.closes_at(now()) if place.hours else None,
     }
 
 
