@@ -37,7 +37,8 @@ _TITLES: Final = ("cô", "mệ", "o", "chú", "bà", "dì", "anh", "chị")
 _GIVEN: Final = (
     "Lan", "Hoa", "Hương", "Bé", "Gái", "Lý", "Liên", "Thủy", "Sen", "Cúc", "Mai", "Đào", "Tý", "Sửu", "Dần", "Mão", "Thìn",
     "Tỵ", "Ngọ", "Mùi", "Thân", "Dậu", "Tuất", "Hợi", "Ba", "Tư", "Năm", "Sáu", "Bảy", "Tám", "Chín", "Út", "Nở", "Gấm",
-    "Tâm", "Hiền", "Hậu", "Quý", "Phước", "Lộc", "Thọ", "An", "Bình", "Khánh", "Vân", "Hạnh", "Nhàn", "Thảo", "Quỳnh", "Diệp",
+    "Tâm", "Hiền", "Hậu", "Quý", "Phước", "Lộc", "Thọ", "An", "Bình", "Khánh", "Vân", "Hạnh", "Nhàn", "Thảo",
+    "Quỳnh", "Diệp",
 )  # fmt: skip
 _DAY: Final = {str(day): [["05:30", "11:00"], ["13:30", "19:00"]] for day in range(1, 8)}
 _NIGHT: Final = {str(day): [["17:00", "26:00"]] for day in range(1, 8)}

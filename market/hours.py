@@ -21,19 +21,20 @@ SPANS_MAX: Final = 3
 DAY: Final = 24 * 60
 LAST: Final = DAY + 6 * 60
 """A night stall closes by six in the morning."""
-CLOSED_DAYS_MAX: Final = 60
 
 _CLOCK: Final = re.compile(r"([0-9]{1,2})[:hHgG.]([0-9]{2})?", re.ASCII)
+_STORED: Final = re.compile(r"[0-3][0-9]:[0-5][0-9]", re.ASCII)
 _SPAN: Final = re.compile(r"\s*([0-9:hHgG.]+)\s*(?:-|–|—|đến|den|to)\s*([0-9:hHgG.]+)\s*")
 
 Span = tuple[int, int]
 
 
-class BadHours(Refusal):
+class HoursWrong(Refusal):
     """Not hours such as 7:00-11:30, 14:00-21:00; or spans that overlap, run backwards or are too many."""
 
-    code = "hours_wrong"
+    code = "location_hours"
     status = 422
+    stored = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,14 +89,14 @@ def read_day(typed: str, *, param: str) -> tuple[Span, ...]:
     """Read a day as people write it: "7:00-11:30, 14h-21h", "18:00-2:00" past midnight; nothing or "nghỉ": shut.
 
     Raises:
-        BadHours.
+        HoursWrong.
     """
     if typed.strip().lower() in ("", "nghỉ", "nghi", "đóng cửa", "closed", "-"):
         return ()
     spans = [_span(part, param) for part in typed.split(",")]
     in_order = all(before[1] < after[0] for before, after in pairwise(spans))
     if len(spans) > SPANS_MAX or not in_order:
-        raise BadHours(param=param)
+        raise HoursWrong(param=param)
     return tuple(spans)
 
 
@@ -104,21 +105,22 @@ def spell_day(spans: Sequence[Span]) -> str:
     return ", ".join(f"{spell(a % DAY)}-{spell(b % DAY if b > DAY else b)}" for a, b in spans)
 
 
-def read_days(typed: str, *, param: str) -> frozenset[date]:
-    """Read days that are shut: 10/02/2027, 11/02/2027.
+def check(stored: Mapping[str, Sequence[Sequence[str]]], *, param: str) -> None:
+    """Refuse a stored week that says what `read_day` never would.
 
     Raises:
-        BadHours.
+        HoursWrong.
     """
-    found = set()
-    for part in filter(None, (part.strip() for part in re.split(r"[,;\s]+", typed))):
-        try:
-            found.add(datetime.strptime(part, "%d/%m/%Y").date())  # noqa: DTZ007 - a day of the calendar
-        except ValueError:
-            raise BadHours(param=param) from None
-    if len(found) > CLOSED_DAYS_MAX or any(not 2000 <= day.year <= 2100 for day in found):
-        raise BadHours(param=param)
-    return frozenset(found)
+    if not set(stored) <= set(DAYS):
+        raise HoursWrong(param=param)
+    for spans in stored.values():
+        if any(len(span) != 2 or not all(map(_STORED.fullmatch, span)) for span in spans):
+            raise HoursWrong(param=param)
+        found = [(_minute(begins), _minute(ends)) for begins, ends in spans]
+        if any(not begins < ends <= LAST or begins >= DAY for begins, ends in found):
+            raise HoursWrong(param=param)
+        if len(found) > SPANS_MAX or any(before[1] >= after[0] for before, after in pairwise(found)):
+            raise HoursWrong(param=param)
 
 
 def spell(minute: int) -> str:
@@ -133,20 +135,20 @@ def _minute(spelled: str) -> int:
 def _span(typed: str, param: str) -> Span:
     both = _SPAN.fullmatch(typed)
     if both is None:
-        raise BadHours(param=param)
+        raise HoursWrong(param=param)
     begins, ends = (_typed_minute(clock_time, param) for clock_time in both.groups())
     if ends <= begins:
         ends += DAY
     if begins >= DAY or ends > LAST:
-        raise BadHours(param=param)
+        raise HoursWrong(param=param)
     return begins, ends
 
 
 def _typed_minute(typed: str, param: str) -> int:
     found = _CLOCK.fullmatch(typed) or _CLOCK.fullmatch(typed + ":")
     if found is None or int(found[1]) > DAY // 60 or int(found[2] or 0) > 59:
-        raise BadHours(param=param)
+        raise HoursWrong(param=param)
     minute = int(found[1]) * 60 + int(found[2] or 0)
     if minute > DAY:
-        raise BadHours(param=param)
+        raise HoursWrong(param=param)
     return minute

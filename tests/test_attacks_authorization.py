@@ -19,9 +19,11 @@ from wallet.identity.roles import Role
 APPEND_ONLY = (
     "account_move",
     "authority",
+    "charge",
     "entry",
     "event",
     "hold",
+    "mandate",
     "outcome",
     "period",
     "posting",

@@ -273,7 +273,6 @@ def test_a_cashier_reports_what_is_sold_out_with_one_tap_and_edits_nothing(stall
     assert "Hết hàng" in words_of(anybody.get(f"/cho/san-pham/{product}"))
     assert cashier.get(f"/ban-hang/san-pham/moi?gian={stall.code}").status_code == 403
     assert cashier.get(f"/ban-hang/nhap?gian={stall.code}").status_code == 403
-    assert cashier.get(f"/ban-hang/gio?gian={stall.code}").status_code == 403
 
 
 def test_who_works_elsewhere_sees_and_changes_nothing_of_a_stall(stalls, stall):
@@ -282,7 +281,7 @@ def test_who_works_elsewhere_sees_and_changes_nothing_of_a_stall(stalls, stall):
     nobody = Visitor(stalls.city).enter(stalls.city.citizen())
     product = only(stall)
     for visitor in (stranger, nobody):
-        addresses = ("san-pham?gian", "nhap?gian", "san-pham/xuat.csv?gian", "gio?gian")
+        addresses = ("san-pham?gian", "nhap?gian", "san-pham/xuat.csv?gian")
         for path in (f"/ban-hang/san-pham/{product}", *(f"/ban-hang/{one}={stall.code}" for one in addresses)):
             assert visitor.get(path).status_code == 404, path
         form = {
@@ -341,19 +340,19 @@ def test_a_file_that_is_no_spreadsheet_is_refused_at_its_field(owner, stall):
         assert error_at(answer, "sheet")
 
 
-def test_hours_are_set_on_the_phone_and_shown(owner, stall, anybody, stalls):
-    other = stalls.stall("Quầy giờ")
-    keeper = Visitor(stalls.city).enter(other.owner)
-    page = keeper.get("/ban-hang/gio")
-    form = {name: value_of(page, name) for name in ("gian", "order_id", "location")}
-    wrong = keeper.post("/ban-hang/gio", form | {"day_1": "mở"})
+def test_hours_are_set_on_the_phone_and_shown(stalls, anybody):
+    stall = stalls.stall("Quầy giờ")
+    keeper = Visitor(stalls.city).enter(stall.owner)
+    address = f"/ban-hang/diem/{stall.code}/noi-ban"
+    page = keeper.get(f"{address}?l={stall.locations[0]}")
+    assert value_of(page, "hours_1") == "00:00-24:00"
+    form = {name: value_of(page, name) for name in ("order_id", "location", "name", "address")} | {"area": "19777"}
+    wrong = keeper.post(address, form | {"hours_2": "mở"})
     assert wrong.status_code == 422
-    assert "Giờ mở cửa này không đọc được" in words_of(wrong)
-    form |= {f"day_{day}": "" for day in range(1, 7)} | {"day_7": "6-11, 17:00-1:00", "closed": "10/02/2027"}
-    assert keeper.post("/ban-hang/gio", form).status_code == 303
-    assert "17:00-01:00" in words_of(anybody.get(f"/cho/gian/{other.code}"))
-    theft = form | {"gian": stall.code, "order_id": str(uuid4())}
-    assert keeper.post("/ban-hang/gio", theft).status_code == 404
+    assert "Giờ mở cửa chưa đúng" in words_of(wrong)
+    assert keeper.post(address, form | {"hours_7": "6-11, 17:00-1:00", "closed_days": "2027-02-10"}).status_code == 303
+    assert "06:00-11:00, 17:00-01:00" in words_of(anybody.get(f"/cho/gian/{stall.code}"))
+    assert value_of(keeper.get(f"{address}?l={stall.locations[0]}"), "hours_7") == "06:00-11:00, 17:00-01:00"
 
 
 # ---- reports and takedowns ------------------------------------------------------------------------------------------

@@ -289,7 +289,7 @@ def test_hours_are_read_as_people_write_them_and_read_again_as_they_are_spelled(
     "typed", ["7", "25:00-26:00", "7:60-8:00", "7:00-7:00", "7-9, 8-10", "14-21, 7-11", "1-2, 3-4, 5-6, 7-8", "٧-٩"]
 )
 def test_hours_that_cannot_be_meant_are_refused(typed):
-    with pytest.raises(hours.BadHours):
+    with pytest.raises(hours.HoursWrong):
         hours.read_day(typed, param="mon")
 
 

@@ -77,11 +77,11 @@ def test_owners_import_it_once_and_a_newcomer_finds_me_xung(city):
     stalls.stall("Đặc sản mè xửng Thử Nghiệm")
     with city.engine.begin() as unit:
         before = unit.execute(sa.text("SELECT count(*) FROM market.product")).scalar_one()
-    goods.enter(city.engine, origin=city.config.public_origin, now=clock.now(), total=200)
+    goods.stock(city.engine, origin=city.config.public_origin, now=clock.now(), total=200)
     with city.engine.connect() as connection:
         after = connection.execute(sa.text("SELECT count(*) FROM market.product")).scalar_one()
     assert after > before
-    goods.enter(city.engine, origin=city.config.public_origin, now=clock.now(), total=200)
+    goods.stock(city.engine, origin=city.config.public_origin, now=clock.now(), total=200)
     assert city.count("market.product") == after
     assert any("Mè xửng" in name for name in stalls.names("me xung"))
     assert city.differences() == []

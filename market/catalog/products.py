@@ -27,8 +27,8 @@ from wallet.ids import HolderId, OrderId
 from wallet.ledger import Claim, Plan
 from wallet.refusal import Refusal
 
-EDITORS: Final = frozenset({StaffRole.OWNER, StaffRole.MANAGER})
-SELLERS: Final = frozenset(StaffRole)
+EDITORS: Final = (StaffRole.OWNER, StaffRole.MANAGER)
+SELLERS: Final = tuple(StaffRole)
 
 PRODUCTS_MAX: Final = 5_000
 """Of one merchant; far above a market hall's largest."""
@@ -39,13 +39,6 @@ class NotFound(Refusal):
 
     code = "product_not_found"
     status = 404
-
-
-class NotStaff(Refusal):
-    """Whoever asks does not work for this merchant, or not in a place that may do this."""
-
-    code = "product_not_staff"
-    status = 403
 
 
 class SkuTaken(Refusal):
@@ -136,9 +129,9 @@ def put(
         sent: the picture that came with the order and its small one, drawn anew; None: it stays what it was.
 
     Raises:
-        NotStaff, NotFound, Changed, SkuTaken, TooMany, NoPhoto, UnknownCategory.
+        registry.MerchantNotFound, registry.NotYours, NotFound, Changed, SkuTaken, TooMany, NoPhoto, UnknownCategory.
     """
-    require(unit, order.merchant, claim.signer, EDITORS)
+    registry.must(unit, order.merchant, claim.signer, *EDITORS)
     was = _locked(unit, order.merchant, order.product) if order.version else None
     if was is not None and was.version != order.version:
         raise Changed(version=str(was.version))
@@ -185,9 +178,9 @@ def import_all(
     """Offer and change a file's products by their numbers, all or nothing; those that are as the file says stay untouched.
 
     Raises:
-        NotStaff, TooMany.
+        registry.MerchantNotFound, registry.NotYours, TooMany.
     """
-    require(unit, order.merchant, claim.signer, EDITORS)
+    registry.must(unit, order.merchant, claim.signer, *EDITORS)
     known = _by_sku(unit, order.merchant, [one.sku for one in drafts], lock=True)
     fresh = [one for one in drafts if one.sku not in known]
     _room_for(unit, order.merchant, len(fresh))
@@ -219,23 +212,6 @@ def preview(connection: sa.Connection, merchant: HolderId, drafts: Sequence[Draf
     added = sum(one.sku not in known for one in drafts)
     changed = sum(one.sku in known and differs(one, known[one.sku]) for one in drafts)
     return {"added": added, "changed": changed, "same": len(drafts) - added - changed}
-
-
-def require(connection: sa.Connection, merchant: UUID, holder: UUID, roles: frozenset[StaffRole]) -> StaffRole:
-    """Return what somebody is at a merchant.
-
-    Raises:
-        NotStaff: nothing that may do this.
-    """
-    found = role(connection, merchant, holder)
-    if found not in roles or found is None:
-        raise NotStaff
-    return found
-
-
-def role(connection: sa.Connection, merchant: UUID, holder: UUID) -> StaffRole | None:
-    """Return what somebody is at a merchant, if anything."""
-    return registry.role_of(connection, merchant, holder)
 
 
 def learn(unit: sa.Connection, words: Iterable[str]) -> None:
@@ -299,9 +275,9 @@ def _told(merchant: UUID, product: UUID, values: dict[str, Any], was: Any | None
 
 
 def _switch(
-    unit: sa.Connection, claim: Claim, order: StockOrder, column: str, roles: frozenset[StaffRole], now: datetime
+    unit: sa.Connection, claim: Claim, order: StockOrder, column: str, roles: tuple[StaffRole, ...], now: datetime
 ) -> Plan:
-    require(unit, order.merchant, claim.signer, roles)
+    registry.must(unit, order.merchant, claim.signer, *roles)
     was = _locked(unit, order.merchant, order.product)
     version = was.version + 1
     said = {column: order.value, "version": version, "changed_at": now, "changed_by": claim.signer}
@@ -364,34 +340,6 @@ def _insert(unit: sa.Connection, rows: list[dict[str, Any]]) -> None:
 
 def _update(unit: sa.Connection, product: UUID, values: dict[str, Any]) -> None:
     unit.execute(sa.update(tables.product).where(tables.product.c.id == product).values(**values))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """A merchant that somebody works for, and as what."""
-
-    merchant: HolderId
-    code: str
-    name: str
-    role: StaffRole
-
-    @property
-    def edits(self) -> bool:
-        """Say whether they may offer and change products."""
-        return self.role in EDITORS
-
-
-def stalls_of(connection: sa.Connection, holder: UUID) -> list[Own]:
-    """Return the merchants that somebody works for, by name."""
-    rows = connection.exec_driver_sql(
-        """
-        SELECT m.holder AS merchant, m.code, m.name, s.role
-        FROM identity.staff s JOIN market.merchant m ON m.holder = s.merchant
-        WHERE s.holder = %(holder)s AND s.until IS NULL AND m.state <> 'refused' ORDER BY m.name, m.holder
-        """,
-        {"holder": holder},
-    )
-    return [Own(merchant=row.merchant, code=row.code, name=row.name, role=StaffRole(row.role)) for row in rows]
 
 
 def of_merchant(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from market import registry
 from market.catalog import products, tables, terms
 from wallet import ids, text
 from wallet.events import Event
@@ -133,7 +134,7 @@ def report(unit: sa.Connection, claim: Claim, order: ReportOrder, *, now: dateti
     row = _locked(unit, order.product)
     if row.archived or row.taken_down or not row.merchant_open:
         raise products.NotFound(param="product")
-    if products.role(unit, row.merchant, claim.signer) is not None:
+    if registry.role_of(unit, row.merchant, claim.signer) is not None:
         raise OwnProduct
     unit.execute(
         sa.insert(tables.report).values(
@@ -151,7 +152,7 @@ def decide(unit: sa.Connection, claim: Claim, order: DecisionOrder, *, now: date
         products.NotFound, AlreadySo, OwnProduct.
     """
     row = _locked(unit, order.product)
-    if products.role(unit, row.merchant, claim.signer) is not None:
+    if registry.role_of(unit, row.merchant, claim.signer) is not None:
         raise OwnProduct
     if (row.taken_down and order.hides) or not (row.taken_down or order.hides or _open_reports(unit, row.id)):
         raise AlreadySo(param="product")

@@ -21,6 +21,7 @@ from market.catalog.draft import Draft
 from market.web.goods import ImportedSchema, ImportOrderSchema
 from wallet import text
 from wallet.demo import fixed, give
+from wallet.demo.enter import Load, quick
 from wallet.demo.people import SEED
 from wallet.identity.roles import Role
 from wallet.ids import HolderId
@@ -117,7 +118,16 @@ def plan(traders: Sequence[Trader], *, total: int = PRODUCTS) -> dict[str, list[
     return {one.code: _at_stall(one, chosen[one.code]) for one in traders}
 
 
-def enter(database: sa.Engine, *, origin: str, now: datetime, total: int = PRODUCTS) -> None:
+def enter(load: Load) -> None:
+    """Stock the demo's stalls."""
+    engine = quick(load.database_url)
+    try:
+        stock(engine, origin=load.begun.origin, now=load.begun.at)
+    finally:
+        engine.dispose()
+
+
+def stock(database: sa.Engine, *, origin: str, now: datetime, total: int = PRODUCTS) -> None:
     """Have each approved merchant's owner import what it sells; what an earlier load has imported stands."""
     traders = _traders(database)
     for one, drafts in zip(traders, plan(traders, total=total).values(), strict=True):

@@ -3,15 +3,39 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import catalog, goods, shopping, stickers, takedowns
-from wallet.web.app import Wing
-
-DOORS: Final = (
+from market import refunds
+from market.web import (
+    admitting,
     catalog,
+    charges,
+    counter,
     goods,
+    present,
+    purchases,
+    scan,
+    selling,
     shopping,
     stickers,
     takedowns,
+    tills,
+)
+from wallet.web.app import Wing
+
+DOORS: Final = (
+    admitting,
+    catalog,
+    charges,
+    counter,
+    goods,
+    present,
+    scan,
+    selling,
+    shopping,
+    stickers,
+    takedowns,
+    tills,
 )  # fmt: skip
 
-WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS)
+WING: Final = Wing(
+    name="market", folder=Path(__file__).parent, doors=DOORS, refund=refunds.refund, purchases=purchases.of
+)

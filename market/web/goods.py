@@ -1,8 +1,9 @@
-"""A stall's own pages: its products, changed on the phone; a spreadsheet, looked at before it is imported; its hours."""
+"""A stall's own pages: its products, changed on the phone; a spreadsheet, looked at before it is imported."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -12,12 +13,10 @@ from flask import Blueprint, redirect, render_template, request
 from marshmallow import fields, validate
 from werkzeug.wrappers import Response
 
-from market import hours, photos
-from market.catalog import draft, gtin, places, products, sheet, takedowns, units
+from market import merchants, photos, registry
+from market.catalog import draft, gtin, products, sheet, takedowns, units
 from market.catalog.draft import Draft
-from market.catalog.places import HoursOrder
-from market.catalog.products import ImportOrder, Own, ProductOrder, StockOrder
-from market.hours import Hours
+from market.catalog.products import ImportOrder, ProductOrder, StockOrder
 from market.photos import Photo
 from market.web import shown
 from wallet import ids, text
@@ -47,12 +46,14 @@ class SheetChanged(Refusal):
     stored = False
 
 
-class NoStall(Refusal):
-    """Whoever is signed in works for no merchant of this market, or not for that one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """A merchant that somebody works for, and whether they may offer and change its products."""
 
-    code = "stall_none"
-    status = 404
-    stored = False
+    merchant: HolderId
+    code: str
+    name: str
+    edits: bool
 
 
 class ProductOrderSchema(OrderSchema):
@@ -149,34 +150,6 @@ class ImportedSchema(AnswerSchema):
     added = CountField()
     changed = CountField()
     same = CountField()
-
-
-class HoursOrderSchema(OrderSchema):
-    """Say when a location is open: a week of spans, and days that are shut."""
-
-    kind_name = "location_hours"
-
-    merchant = IdField(required=True)
-    location = IdField(required=True)
-    week = fields.Dict(keys=fields.String(validate=validate.OneOf(hours.DAYS)), values=fields.String(), required=True)
-    closed = fields.String(required=True)
-
-    def make(self, id: OrderId, own: Mapping[str, Any]) -> HoursOrder:
-        """Make the frozen order."""
-        week = tuple(hours.read_day(own["week"].get(day, ""), param=f"day_{day}") for day in hours.DAYS)
-        return HoursOrder(
-            id=id,
-            merchant=HolderId(own["merchant"]),
-            location=own["location"],
-            hours=Hours(week=week, closed=hours.read_days(own["closed"], param="closed")),
-        )
-
-
-class HoursSetSchema(AnswerSchema):
-    """A location whose hours were set."""
-
-    order = IdField()
-    location = IdField()
 
 
 # -- products ---------------------------------------------------------------------------------------------------------
@@ -385,52 +358,6 @@ def import_sheet() -> Response | tuple[str, int]:
     return render_template("market/own_import.html", **context, done=done, values={}, errors={}), 200
 
 
-# -- hours ------------------------------------------------------------------------------------------------------------
-
-
-@door.get("/ban-hang/gio")
-@admits(Role.CITIZEN)
-def ask_hours() -> str:
-    """Show when a stall's places are open, to be changed."""
-    with state().app.connect() as connection:
-        own, _ = _own(connection)
-        _must_edit(own)
-        context = _hours_context(connection, own)
-    return render_template("market/own_hours.html", **context, errors={}, done=request.args.get("xong", ""))
-
-
-@door.post("/ban-hang/gio")
-@admits(Role.CITIZEN)
-def set_hours() -> Response | tuple[str, int]:
-    """Say when a place is open."""
-    given = request.form
-    with state().app.connect() as connection:
-        own, _ = _own(connection)
-        context = _hours_context(connection, own)
-    location = uuid_or_none(given.get("location", ""))
-    if location is None:
-        raise Unparseable(param="location")
-    try:
-        outcome = session_acts(
-            HoursOrderSchema,
-            {
-                "merchant": str(own.merchant),
-                "location": str(location),
-                "week": {day: given.get(f"day_{day}", "")[:100] for day in hours.DAYS},
-                "closed": given.get("closed", "")[:1000],
-            },
-            places.set_hours,
-            HoursSetSchema,
-            signer=signed_in(),
-            id=_order_id(),
-        )
-    except Refusal as refusal:
-        return form("market/own_hours.html", refusal, **context, typed=str(location))
-    if outcome.status >= 400:
-        return _refused("market/own_hours.html", outcome, context | {"typed": str(location)})
-    return redirect(f"/ban-hang/gio?gian={own.code}&xong={location}", 303)
-
-
 # -- whose stall, and what its pages show -----------------------------------------------------------------------------
 
 
@@ -438,13 +365,13 @@ def _own(connection: sa.Connection) -> tuple[Own, list[Own]]:
     """Return the stall that the page is about, and all that who is signed in works for.
 
     Raises:
-        NoStall: none, or not the one that the address names.
+        registry.MerchantNotFound: none, or not the one that the address names.
     """
-    mine = products.stalls_of(connection, signed_in())
+    mine = _all_own(connection)
     code = request.args.get("gian") or request.form.get("gian") or ""
     wanted = [one for one in mine if one.code == code] if code else mine
     if not wanted:
-        raise NoStall
+        raise registry.MerchantNotFound(param="gian")
     return wanted[0], mine
 
 
@@ -456,15 +383,23 @@ def _own_product(connection: sa.Connection, product: str) -> tuple[Own, Any]:
     """
     id = uuid_or_none(product)
     row = products.one_of(connection, id) if id else None
-    for own in products.stalls_of(connection, signed_in()):
+    for own in _all_own(connection):
         if row is not None and own.merchant == row.merchant:
             return own, row
     raise products.NotFound(param="product")
 
 
+def _all_own(connection: sa.Connection) -> list[Own]:
+    return [
+        Own(merchant=one.holder, code=one.code, name=one.name, edits=role in products.EDITORS)
+        for one, role in merchants.served_by(connection, signed_in())
+        if one.state != "refused"
+    ]
+
+
 def _must_edit(own: Own) -> None:
     if not own.edits:
-        raise products.NotStaff
+        raise registry.NotYours(param="gian")
 
 
 def _sent() -> tuple[Photo, Photo] | None:
@@ -601,24 +536,4 @@ def _draft_row(one: Draft) -> dict[str, Any]:
         "price": one.price,
         "unit": shown.unit(one.unit),
         "sold_out": one.sold_out,
-    }
-
-
-def _hours_context(connection: sa.Connection, own: Own) -> dict[str, Any]:
-    return {
-        "own": _stall(own),
-        "days": list(zip(hours.DAYS, shown.weekdays(), strict=True)),
-        "places": [
-            {
-                "id": str(one.id),
-                "order_id": new_order_id(),
-                "name": one.name,
-                "address": one.address,
-                "week": {
-                    f"day_{day}": hours.spell_day(spans) for day, spans in zip(hours.DAYS, one.hours.week, strict=True)
-                },
-                "closed": ", ".join(day.strftime("%d/%m/%Y") for day in sorted(one.hours.closed)),
-            }
-            for one in places.of_merchant(connection, own.merchant)
-        ],
     }

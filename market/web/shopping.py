@@ -11,7 +11,7 @@ from flask import Blueprint, Response, redirect, render_template, request
 from marshmallow import fields
 from werkzeug.wrappers import Response as BaseResponse
 
-from market import photos
+from market import photos, registry
 from market.catalog import products, search, takedowns, units
 from market.catalog.search import Found, Key, Place, Stall, Wanted
 from market.catalog.takedowns import ReportOrder
@@ -266,7 +266,7 @@ def _product_context(found: Found) -> dict[str, Any]:
     who = me()
     with state().app.connect() as connection:
         names = {one["code"]: one["name"] for one in shown.categories(connection)}
-        mine = who is not None and products.role(connection, found.merchant, who.holder) is not None
+        mine = who is not None and registry.role_of(connection, found.merchant, who.holder) is not None
     return {
         "product": shown.product(found),
         "category": names[found.category],

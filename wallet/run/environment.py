@@ -95,6 +95,8 @@ def child_environ(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
         **env,
         "PORT": str(config.port),
         "PUBLIC_ORIGIN": config.public_origin,
+        "LIVE_PORT": str(config.live_port),
+        "LIVE_ORIGIN": config.live_origin,
         "DATABASE_URL": config.database_url,
         "AUDIT_DATABASE_URL": config.audit_database_url,
         "VAR_DIR": str(config.var_dir),

@@ -322,6 +322,12 @@ function instant(at) {
   return ms;
 }
 
+function paidMerchant(order, [event]) {
+  const { kind, settles } = event.data.entry;
+  const named = "invoice" in order ? settles === order.invoice : event.subject === order.point;
+  return kind === "merchant_payment" && named && !undoes(event) && same(moves(event), [[order.payer, order.payee, order.amount]]);
+}
+
 /** Each kind of order that moves money has a judge here; an order of any other kind may not have moved any. */
 const JUDGES = {
   transfer: (order, [event]) => {
@@ -332,6 +338,8 @@ const JUDGES = {
     events.map((event) => settled(order.payer, event)).sort(),
     list(order.bills).map((one) => `${text(one.bill)} ${text(one.version)} ${dong(one.amount)}`).sort(),
   ),
+  invoice_payment: paidMerchant,
+  point_payment: paidMerchant,
   refund: (order, [event]) => event.data.entry.refunds === order.entry
     && same(moves(event).map(([, , amount]) => amount), list(order.lines).map((one) => text(one.amount))),
   reverse: (order, [event]) => event.data.entry.reverses === order.entry,

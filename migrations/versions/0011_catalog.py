@@ -1,14 +1,14 @@
 """The catalog: categories, products with their prices as dated events, what is reported and taken down, and the terms
 that searches find products by.
 
-Revision ID: 0010
-Revises: 0009
+Revision ID: 0011
+Revises: 0010
 """
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
