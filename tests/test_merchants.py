@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from market import merchants, points, qr, registry, stickers
+from market import hours, merchants, points, qr, registry, stickers
 from market.qr.fields import Environment
 from market.registry import StaffRole
 from tests import selling
@@ -173,7 +173,7 @@ def test_only_an_owner_appoints_and_one_owner_always_stays(shop: Shop, city: Cit
 
 
 @pytest.mark.parametrize(
-    "hours",
+    "week",
     [
         {"8": []},
         {"1": [["06:00"]]},
@@ -184,9 +184,9 @@ def test_only_an_owner_appoints_and_one_owner_always_stays(shop: Shop, city: Cit
         {"1": [[f"0{n}:00", f"0{n}:30"] for n in range(5)]},
     ],
 )
-def test_hours_that_cannot_be_are_refused(hours: Any) -> None:
-    with pytest.raises(points.HoursWrong):
-        points.check_hours(hours)
+def test_hours_that_cannot_be_are_refused(week: Any) -> None:
+    with pytest.raises(hours.HoursWrong):
+        hours.check(week, param="hours")
 
 
 def test_a_sticker_says_whether_we_printed_it(shop: Shop, city: City) -> None:

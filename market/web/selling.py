@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from market import codes, invoices, matching, merchants, payments, points, refunds, registry, stickers
+from market.hours import HoursWrong
 from market.merchants import Merchant
 from market.registry import StaffRole
 from market.web import orders
@@ -238,10 +239,14 @@ def keep_location(code: str) -> BaseResponse | tuple[str, int]:
     with state().app.connect() as connection:
         merchant, _role = mine(connection, code, *_ABOVE_CASHIER)
     given = request.form
+    try:
+        week = orders.read_hours(given)
+    except HoursWrong as wrong:
+        return refused(wrong).page("market/selling_location.html", **_location_page(merchant))
     document = {
         "merchant": str(merchant.holder),
         **{name: given.get(name, "") for name in ("location", "name", "address", "area", "lat", "lon")},
-        "hours": orders.read_hours(given),
+        "hours": week,
         "closed_days": [day.strip() for day in given.get("closed_days", "").split(",") if day.strip()],
     }
     verb = partial(points.keep_location, areas=frozenset(state().city.areas))
