@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from flask import Flask
 
+import market.demo
 import market.web
 from market.live import Counters
 from wallet import db, demo, jobs
@@ -36,5 +37,5 @@ def create_live(config: Config | None = None) -> Live:
 
 
 def load_demo(config: Config, *, log: Callable[[str], None], citizens: int = CITIZENS) -> None:
-    """Load the demo city, as `wallet.demo.load` says."""
-    demo.load(config=config, log=log, citizens=citizens)
+    """Load the demo city and its market, as `wallet.demo.load` says."""
+    demo.load(config=config, log=log, citizens=citizens, more=[market.demo.enter])

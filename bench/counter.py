@@ -20,7 +20,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,6 +33,7 @@ from bench import http_payment
 from bench.figures import Figure, against
 from bench.http_payment import Town, checked, request
 from bench.load import Sender, run
+from bench.log import own_folder
 from market import tables
 from wallet import clock, db, ids, ledger
 from wallet.client import Client
@@ -79,7 +80,8 @@ def measure(config: Config, size: Size) -> list[Figure]:
     each = (size.events + size.payments * 2 * (size.rounds + 1)) // size.payers + 1
     payers = [town.payer(index, each) for index in range(size.payers)]
     town.close()
-    with _city(config) as streams:
+    # A log of its own too: in VAR_DIR lies the log of whatever city runs there.
+    with own_folder(config.var_dir) as folder, _city(replace(config, var_dir=folder)) as streams:
         return [*_events(config, size, tills, payers, streams), *_hot(config, size, hot, tills, payers)]
 
 

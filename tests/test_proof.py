@@ -333,7 +333,7 @@ DEEDS: dict[str, DEED] = {
     # -- amounts and balances
     "the amount of a posting is changed (row 116)": (
         ("UPDATE ledger.posting SET amount = amount + 1 WHERE entry = %(entry)s",),
-        {"balance_differs", "event_entry_differs", "transfer_not_as_signed"},
+        {"transfer_uncounted", "balance_differs", "event_entry_differs", "transfer_not_as_signed"},
     ),
     "an amount is changed everywhere but in what was signed (row 116)": (
         (
@@ -342,7 +342,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET posted = posted + 1 WHERE account = %(binh)s",
             SET_EVENT.format(f'replace({TEXT}, \'"amount":"7"\', \'"amount":"8"\')'),
         ),
-        {"transfer_not_as_signed"},
+        {"transfer_uncounted", "transfer_not_as_signed"},
     ),
     "the payee is changed everywhere but in what was signed": (
         (
@@ -427,7 +427,7 @@ DEEDS: dict[str, DEED] = {
             "ALTER TABLE ledger.posting DROP CONSTRAINT posting_amount_check",
             "UPDATE ledger.posting SET amount = 0 WHERE entry = %(entry)s",
         ),
-        {"balance_differs", "event_entry_differs", "posting_unsound", "transfer_not_as_signed"},
+        {"transfer_uncounted", "balance_differs", "event_entry_differs", "posting_unsound", "transfer_not_as_signed"},
     ),
     # -- authorities and outcomes
     "an entry loses its authority": (
@@ -437,6 +437,7 @@ DEEDS: dict[str, DEED] = {
     "an entry moves to another's authority": (
         ("UPDATE ledger.entry SET authority = %(payment)s WHERE id = %(entry)s",),
         {
+            "bill_payment_uncounted",
             "entry_unnamed",
             "outcome_entry_missing",
             "bill_payment_not_as_signed",
@@ -524,7 +525,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a hold is made smaller": (
         ("UPDATE ledger.hold SET amount = 50 WHERE id = %(hold_live)s",),
-        {"held_differs", "hold_not_as_signed", "hold_untold"},
+        {"hold_uncounted", "held_differs", "hold_not_as_signed", "hold_untold"},
     ),
     "a hold is made smaller than what was captured of it": (
         (
@@ -532,7 +533,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET held = held - 80 WHERE account = %(hoa)s",
             SET_HOLD_EVENT.format(hold="hold_part", told=f'replace({TEXT}, \'"amount":"100"\', \'"amount":"20"\')'),
         ),
-        {"hold_exceeded", "hold_not_as_signed"},
+        {"hold_uncounted", "hold_exceeded", "hold_not_as_signed"},
     ),
     "a hold is led to another payee": (
         ("UPDATE ledger.hold SET payee = %(cuc)s WHERE id = %(hold_part)s",),
@@ -544,7 +545,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET held = held + 100 WHERE account = %(hoa)s",
             SET_HOLD_EVENT.format(hold="hold_live", told=f'replace({TEXT}, \'"amount":"100"\', \'"amount":"200"\')'),
         ),
-        {"hold_not_as_signed"},
+        {"hold_uncounted", "hold_not_as_signed"},
     ),
     "a capture is changed everywhere but in what was signed": (
         (
@@ -794,7 +795,19 @@ DEEDS: dict[str, DEED] = {
     ),
     "an order is made to have counted nothing": (
         ("UPDATE ledger.outcome SET counted = NULL WHERE authority = %(transfer)s",),
-        {"limit_usage_differs"},
+        {"transfer_uncounted", "limit_usage_differs"},
+    ),
+    "an order counted nothing, and the counters agree": (
+        (
+            (
+                "UPDATE ledger.usage u SET used = u.used - c.amount FROM ledger.outcome o, ledger.authority a,"
+                " LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date, amount bigint)"
+                " WHERE o.authority = %(transfer)s AND a.id = o.authority AND u.holder = a.signer"
+                " AND u.bucket = c.bucket AND u.starts = c.starts"
+            ),
+            "UPDATE ledger.outcome SET counted = NULL WHERE authority = %(transfer)s",
+        ),
+        {"transfer_uncounted"},
     ),
     "more went out than the limit's cap": (
         (
@@ -1057,7 +1070,7 @@ DEEDS: dict[str, DEED] = {
                 " WHERE subject = %(paid)s::text"
             ),
         ),
-        {"bill_payment_not_as_signed"},
+        {"bill_payment_uncounted", "bill_payment_not_as_signed"},
     ),
     "an unpaid bill's total is changed": (
         ("UPDATE bills.bill SET total = 1 WHERE id = %(due)s",),
@@ -1285,6 +1298,11 @@ def test_an_incremental_proof_goes_on_from_what_the_last_clean_one_left(fresh_da
     assert f"snapshot_differs\t{hoa.account}\t" in whole.stdout
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_processes_together_name_what_one_names_by_itself(fresh_database: TestDatabase) -> None:
     """Each order and event is walked over by exactly one of them, in the snapshot of the one that asks."""
     with City(fresh_database) as city:
@@ -1299,9 +1317,12 @@ def test_processes_together_name_what_one_names_by_itself(fresh_database: TestDa
     url = fresh_database.audit_engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with prove.snapshot(fresh_database.audit_engine).connect() as connection:
         alone = sorted(map(str, prove.books(connection)))
-        bar = prove.Bar(1, to=io.StringIO())
+        shown = Terminal()
+        bar = prove.Bar(100, to=shown)
         crowd = sorted(map(str, prove.at_once(connection, url, since=None, processes=3, bar=bar)))
     assert crowd == alone
+    assert " of 100 orders and events, " in shown.getvalue()
+    assert shown.getvalue().endswith("\r\033[K"), "nothing of it is left in the line that follows"
     assert sum("signature_invalid" in one for one in alone) >= 12
     assert sum("event_not_canonical" in one for one in alone) > 20
 

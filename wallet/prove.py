@@ -9,13 +9,15 @@ With `--incremental` it goes on from the closed period up to which the last clea
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final, TextIO
@@ -144,16 +146,14 @@ def at_once(
     """
     connection.exec_driver_sql("SET idle_in_transaction_session_timeout = 0")  # it waits for the others
     id = connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one()
-    with ProcessPoolExecutor(processes, _SPAWN, initializer=_start, initargs=(bar.walked,)) as pool:
+    with (
+        bar.drawn(),
+        ProcessPoolExecutor(processes, _SPAWN, initializer=_start, initargs=(bar.walked,)) as pool,
+    ):
         parts = [pool.submit(_part, url, id, since, Part(number, processes)) for number in range(processes)]
-        for difference in _asked(connection, since, more):
-            bar.show()
-            yield difference
+        yield from _asked(connection, since, more)
         for part in parts:
-            while not wait([part], timeout=BAR_EVERY_S).done:
-                bar.show()
             yield from part.result()
-    bar.clear()
 
 
 class Bar:
@@ -163,10 +163,28 @@ class Bar:
         self.walked = _Walked()
         self._rows, self._to, self._begun = max(1, rows), to, time.monotonic()
 
+    @contextlib.contextmanager
+    def drawn(self) -> Iterator[None]:
+        """Draw it every now and then, whatever else is waited for: the database's own questions take minutes."""
+        done = threading.Event()
+
+        def draw() -> None:
+            while not done.wait(BAR_EVERY_S):
+                self.show()
+
+        thread = threading.Thread(target=draw, daemon=True)
+        if self._to.isatty():
+            thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            if thread.is_alive():
+                thread.join()
+            self.clear()
+
     def show(self) -> None:
         """Draw it, over where it was drawn before."""
-        if not self._to.isatty():
-            return
         share = min(1.0, self.walked.count.value / self._rows)
         filled = "█" * round(share * _BAR_WIDTH)
         seconds = time.monotonic() - self._begun
