@@ -22,6 +22,7 @@ from tests.logs import Log
 from tests.make import Signer
 from tests.pages import House
 from tests.selling import Shop
+from tests.test_pages_design import AXE, OVERFLOW, SIZES, SMALL_TARGETS, TARGET_PX, serious
 from wallet import clock
 from wallet.client import Reply
 from wallet.log.sealer import Sealer
@@ -297,3 +298,35 @@ def test_the_keypad_is_worked_by_keys_and_by_thumb(till_of_its_own: Page) -> Non
     expect(page.locator("#no-key")).to_be_visible()
     page.keyboard.press("Enter")
     expect(page.locator("#problem")).to_be_visible()
+
+
+# -- as it looks --------------------------------------------------------------------------------------------------------
+
+
+def faults(page: Page) -> dict[str, list[str]]:
+    """What is wrong with the view that is shown: at phones' and desks' sizes, at twice the text, in light and in dark."""
+    found: dict[str, list[str]] = {}
+    for name, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        found[f"overflow {name}"] = page.evaluate(OVERFLOW)
+        found[f"small {name}"] = page.evaluate(SMALL_TARGETS, TARGET_PX)
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    found["overflow 200 %"] = page.evaluate(OVERFLOW)
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    for scheme, only in (("light", None), ("dark", ["color-contrast"])):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        found[f"axe {scheme}"] = serious(page, only)
+    return {what: these for what, these in found.items() if these}
+
+
+def test_every_view_fits_a_phone_and_a_screen_reader(counter: Counter, till_of_its_own: Page) -> None:
+    page = till_of_its_own
+    page.evaluate(AXE)
+    assert faults(page) == {}, "the keypad, and what was taken"
+    counter.pays(1_205_015)
+    expect(page.locator("#result-word")).to_be_visible()
+    assert faults(page) == {}, "a result"
+    page.context.set_offline(True)
+    expect(page.locator("#unconfirmed")).to_be_visible()
+    assert faults(page) == {}, "nothing is known"

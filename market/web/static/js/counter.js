@@ -194,6 +194,7 @@ function offer() {
   show($("#rest"), shown.said === "under");
   show($("#excess"), shown.said === "over");
   show($("#excess-ask"), shown.said === "over");
+  if ($("#excess-ask")) $("#excess-ask").href = `${counter.sales}/hoan/${shown.entry}`;
   offer_invoices();
 }
 
