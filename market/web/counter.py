@@ -115,7 +115,10 @@ def _listed(connection: sa.Connection, point: Point, role: StaffRole) -> dict[st
     open_ = takings.waiting(connection, point.id, now=now())
     found: dict[str, Any] = {
         "takings": [one.told(secret) for one in takings.recent(connection, point.id)],
-        "waiting": [{"invoice": str(one.id), "amount": str(one.amount)} for one in open_],
+        "waiting": [
+            {"invoice": str(one.id), "amount": str(one.amount), "at": one.made_at.isoformat(timespec="seconds")}
+            for one in open_
+        ],
     }
     if role is StaffRole.OWNER:
         total = takings.total(connection, point.merchant, now=now())
