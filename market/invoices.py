@@ -306,9 +306,10 @@ def by_id(connection: sa.Connection, invoice: UUID) -> Invoice | None:
     return _one(connection, tables.invoice.c.id == invoice)
 
 
-def by_number(connection: sa.Connection, number: str, *, point: UUID) -> Invoice | None:
-    """Find an invoice as its code names it: by the number, at that point."""
-    return _one(connection, sa.and_(tables.invoice.c.number == number, tables.invoice.c.point == point))
+def by_number(connection: sa.Connection, number: str, *, point: UUID | None = None) -> Invoice | None:
+    """Find an invoice by its number; with `point`, as its code names both: one at another point is none."""
+    found = _one(connection, tables.invoice.c.number == number)
+    return found if found and point in (None, found.point) else None
 
 
 def visible(connection: sa.Connection, invoice: UUID, holder: HolderId) -> Invoice:

@@ -5,7 +5,7 @@ Source  docs: `wallet.ledger.questions` for the form of a question: each row is 
 
 from typing import Final
 
-from market import rules
+from market import charges, rules
 
 POINTS: Final[dict[str, str]] = {
     "point_astray": """
@@ -110,4 +110,4 @@ REFUNDS: Final[dict[str, str]] = {
                                                  WHERE r.refund = e.id AND r.made_by <> r.approved_by)""",  # noqa: S608 - ours
 }
 
-QUESTIONS: Final = (POINTS, PAYMENTS, MATCHES, REFUNDS)
+QUESTIONS: Final = (POINTS, PAYMENTS, MATCHES, REFUNDS, charges.QUESTIONS)

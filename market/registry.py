@@ -131,7 +131,10 @@ def spell_serial(typed: str) -> str:
 
 def point_by_serial(connection: sa.Connection, serial: str) -> Point | None:
     """Find a point by the serial on its sticker, as a person types it."""
-    return _one(connection, tables.point.c.serial == spell_serial(serial)[:40])
+    spelled = spell_serial(serial)
+    if len(spelled) != SERIAL_CHARS or not set(spelled) <= set(SERIAL_LETTERS):
+        return None
+    return _one(connection, tables.point.c.serial == spelled)
 
 
 def point_by_id(connection: sa.Connection, point: UUID, *, merchant: UUID | None = None) -> Point | None:

@@ -15,6 +15,7 @@ from tests import selling
 from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.selling import Shop
+from tests.test_mandates import a_code, signs
 from tests.test_market_payments import as_owner, refused
 from wallet import clock, prove
 from wallet.client import Reply
@@ -235,6 +236,8 @@ TAMPERED = {
     "merchant_state_differs": "UPDATE market.merchant SET state = 'suspended' WHERE holder = %(merchant)s",
     "merchant_account_differs":
         "UPDATE market.merchant SET account = gen_random_uuid() WHERE holder = %(merchant)s",
+    "charge_not_as_signed": "UPDATE market.payment SET point = %(other)s WHERE entry = %(charged)s",
+    "charge_by_stranger": "DELETE FROM identity.staff WHERE merchant = %(merchant)s",
     "merchant_one_officer": "UPDATE market.merchant_review r SET officer = (SELECT officer FROM market.merchant_review x"
                             " WHERE x.merchant = r.merchant AND x.to_state = 'reviewed') WHERE merchant = %(merchant)s",
 }  # fmt: skip
@@ -248,7 +251,11 @@ def test_what_is_tampered_with_is_named(shop: Shop, hoa: Signer, city: City) -> 
     """Each by the owner of the tables past their triggers, proved in a transaction that is then taken back."""
     settled = shop.asks(3_000)
     shop.pay(hoa, settled)
+    code = a_code()
+    signs(hoa, cap=1_000, code=code)
+    charge = shop.owner.act("/v1/charges", "charge", point=str(shop.points[0]), amount="900", code=code, invoice="")
     said = {
+        "charged": charge.json()["entry"],
         "settled": settled,
         "entry": paid(shop, hoa, 2_000),
         "other": shop.issue_point("Quầy Lạ"),

@@ -13,7 +13,7 @@ from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.memory_log import MemoryLog
 from wallet.canonical import Json
-from wallet.client import Reply
+from wallet.client import NoReceipt, Reply
 from wallet.crypto import PrivateKey
 from wallet.ids import HolderId
 from wallet.log import claims, evidence, statement
@@ -65,6 +65,21 @@ def test_a_sealed_order_has_a_receipt_that_verifies_with_the_logs_key_alone(town
     assert json.loads(event["bytes"])["data"]["entry"]["postings"] == [
         {"debit": town.hoa.account, "credit": town.binh.account, "amount": "1000"}
     ]
+
+
+def test_the_client_verifies_the_receipt_of_the_very_order_that_it_sent(town: Town) -> None:
+    own = {"payer": town.hoa.account, "payee": town.binh.account, "amount": "1000", "memo": ""}
+    sent = town.hoa.order("transfer", **own)
+    assert town.hoa.insist("/v1/transfers", sent).status == 201
+    town.log.seal(town.city.engine)
+    raw, report = town.hoa.receipt(sent, town.log.keys())
+    assert report.status == claims.PROVED
+    assert json.loads(raw)["order"]["bytes"].encode() == sent
+    never_sent = sent.replace(b'"1000"', b'"1"')
+    with pytest.raises(NoReceipt, match="of another order"):
+        town.hoa.receipt(never_sent, town.log.keys())
+    with pytest.raises(NoReceipt, match="404"):
+        town.hoa.receipt(town.hoa.order("transfer", **own), town.log.keys())
 
 
 def test_every_kind_of_signed_order_has_a_receipt_that_verifies(town: Town) -> None:

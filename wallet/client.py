@@ -6,7 +6,7 @@
     seen = {"bill": bill["id"], "version": bill["version"], "amount": bill["total"]}
     reply = me.act("/v1/bill-payments", "bill_payment", payer=me.account, bills=[seen])
 
-From a shell:  python -m wallet.client [--as NAME] get PATH | send PATH FILE | key
+From a shell:  python -m wallet.client [--as NAME] get PATH | send PATH FILE | receipt FILE --log-key KEY | key
 
 Words   An order's bytes are made once and kept; a retry signs the headers anew, never the body.
 Source  RFC 9421 (signatures), RFC 9530 (Content-Digest), RFC 8785 (canonical JSON).
@@ -30,6 +30,9 @@ from uuid import uuid4
 from wallet import canonical, signing
 from wallet.canonical import Json
 from wallet.crypto import PrivateKey
+from wallet.log import evidence
+from wallet.log.checkpoint import LogKeys
+from wallet.log.evidence import Report
 
 ORDER_LIFE_S: Final = 900
 TRIES: Final = 5
@@ -51,6 +54,10 @@ class Reply:
 
 class NoAnswer(Exception):
     """The service did not answer; whether the order was carried out is not known. Send the same bytes again."""
+
+
+class NoReceipt(Exception):
+    """The service gave no receipt of this order."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,6 +131,28 @@ class Client:
         """Send a signed GET."""
         return self.send("GET", path, None)
 
+    def receipt(self, content: bytes, keys: LogKeys) -> tuple[bytes, Report]:
+        """Fetch the receipt of an order that was sent, and verify it with the log's keys; a true receipt of another order is
+        no receipt of this one.
+
+        Args:
+            content: the order's bytes, as they were sent.
+            keys: every key of the log, got from elsewhere than the service.
+
+        Returns:
+            The receipt's bytes, to be kept, and what was checked of them.
+
+        Raises:
+            NoReceipt: the service gave none, or one of another order.
+        """
+        reply = self.get(f"/v1/orders/{json.loads(content)['id']}/receipt")
+        if reply.status != 200:
+            raise NoReceipt(f"HTTP {reply.status}: {reply.json().get('code')}")
+        report = evidence.verify(reply.body, keys)
+        if report.false is None and reply.json()["order"]["bytes"].encode() != content:
+            raise NoReceipt("it is the receipt of another order")
+        return reply.body, report
+
     def send(self, method: str, path: str, content: bytes | None) -> Reply:
         """Sign and send one request, once.
 
@@ -182,17 +211,22 @@ def main(arguments: list[str]) -> int:
     send = does.add_parser("send", help="send the bytes of an order again, as they stand in a file")
     send.add_argument("path")
     send.add_argument("file", type=Path)
+    receipt = does.add_parser("receipt", help="fetch the receipt of the order in a file, and verify it")
+    receipt.add_argument("file", type=Path)
+    receipt.add_argument("--log-key", required=True, help="the log's key, or a file with all that it had")
     does.add_parser("key", help="print whose key signs")
     chosen = parser.parse_args(arguments)
     try:
         me = Client.of_demo(chosen.demo, name=chosen.name)
-        content = chosen.file.read_bytes() if chosen.does == "send" else b""
+        content = chosen.file.read_bytes() if "file" in chosen else b""
     except (OSError, LookupError) as fault:
         print(fault, file=sys.stderr)
         return 2
     if chosen.does == "key":
         print(me.key.public.id)
         return 0
+    if chosen.does == "receipt":
+        return _receipt(me, content, chosen.log_key)
     try:
         reply = me.get(chosen.path) if chosen.does == "get" else me.insist(chosen.path, content)
     except (NoAnswer, OSError) as fault:
@@ -202,6 +236,18 @@ def main(arguments: list[str]) -> int:
     print(f"HTTP {reply.status}{replayed}", file=sys.stderr)
     sys.stdout.write(reply.body.decode() + "\n")
     return 0 if reply.status < 400 else 1
+
+
+def _receipt(me: Client, content: bytes, log_key: str) -> int:
+    """Print a receipt and what was checked of it; 0 when it is a proof, else the status of the claim that is false."""
+    try:
+        raw, report = me.receipt(content, evidence.log_keys(log_key))
+    except (NoReceipt, OSError, ValueError) as fault:
+        print(fault, file=sys.stderr)
+        return 2
+    print(*evidence.lines(report, "en"), sep="\n", file=sys.stderr)
+    sys.stdout.write(raw.decode() + "\n")
+    return report.status
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The demo's merchants: each applied for by its owner, reviewed by one operator and approved by the other, with its points.
 
-Who     The first of them belongs to a citizen whom a visitor can sign in as, and another is its cashier; every other has an owner
-        of its own, who signs in nowhere.
+Who     The first of them belongs to a citizen whom a visitor can sign in as, and another is its cashier; every other has an
+        owner of its own, who signs in nowhere.
 """
 
 import tomllib
@@ -138,7 +138,7 @@ class _Entering:
         place = {
             "merchant": merchant,
             "location": "",
-            "name": shop.name[: points.NAME_CHARS_MAX],
+            "name": f"Cửa hàng {shop.address}"[: points.NAME_CHARS_MAX],
             "address": shop.address,
             "area": shop.area,
             "hours": shop.hours,

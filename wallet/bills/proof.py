@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from wallet import limits
+
 QUESTIONS: Final[dict[str, str]] = {
     "bill_total_differs": """
         SELECT b.id, format('total %s, lines come to %s', b.total, l.total) FROM bills.bill b
@@ -27,6 +29,15 @@ QUESTIONS: Final[dict[str, str]] = {
               IS DISTINCT FROM
               (SELECT jsonb_agg(jsonb_build_array(b ->> 'bill', s.said ->> 'payer', b ->> 'amount') ORDER BY b ->> 'bill')
                FROM jsonb_array_elements(s.said -> 'bills') AS b)""",
+    "bill_payment_uncounted": f"""
+        SELECT a.id, format('%s counted, of %s', coalesce(c.amount, 0), l.amount) FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        CROSS JOIN LATERAL (SELECT sum(p.amount) AS amount FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id
+                            WHERE e.authority = a.id) AS l
+        CROSS JOIN LATERAL (SELECT sum(x.amount) AS amount
+                            FROM jsonb_to_recordset(o.counted) AS x (bucket text, amount bigint)
+                            WHERE x.bucket IN ({limits.counted_once()})) AS c
+        WHERE a.order_kind = 'bill_payment' AND c.amount IS DISTINCT FROM l.amount""",  # noqa: S608 - names of ours
     "bill_settled_unknown": """
         SELECT e.settles, format('entry %s', e.id) FROM ledger.entry e LEFT JOIN bills.bill b ON b.id = e.settles
         WHERE e.settles IS NOT NULL AND e.kind <> 'merchant_payment' AND b.id IS NULL""",

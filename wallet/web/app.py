@@ -44,6 +44,7 @@ from wallet.web import (
     holds,
     keys,
     logs,
+    mandates,
     openapi,
     operate,
     orders,
@@ -59,7 +60,7 @@ from wallet.web import (
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
-from wallet.web.state import State, Verb, me, now, state
+from wallet.web.state import Purchases, State, Verb, me, now, state
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -75,6 +76,7 @@ DOORS: Final = (
     exports,
     holds,
     keys,
+    mandates,
     openapi,
     operate,
     orders,
@@ -105,6 +107,8 @@ class Wing:
     folder: Path
     doors: tuple[ModuleType, ...]
     """Modules with a blueprint called `door`."""
+    purchases: Purchases | None = None
+    """What this package knows of payments to merchants."""
     refund: Verb | None = None
     """What decides refunds in place of the wallet's own verb, which it calls for what is not its matter."""
 
@@ -180,6 +184,7 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
         log=log or CityLog(config.var_dir),
+        purchases=next((wing.purchases for wing in wings if wing.purchases), lambda _connection, _entries: {}),
         refund=next((wing.refund for wing in wings if wing.refund), giving_back.refund),
     )
     engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)

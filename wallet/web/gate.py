@@ -117,6 +117,13 @@ _POLICY: Final = (
 _STRICT: Final = "; require-trusted-types-for 'script'; trusted-types 'none'"
 
 
+def compiling(response: Response) -> Response:
+    """Let this one page compile WebAssembly: the scan page, where a browser reads no codes by itself."""
+    policy = _POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+    response.headers["Content-Security-Policy"] = policy + _STRICT
+    return response
+
+
 def connects(response: Response, origin: str) -> Response:
     """Let a page's scripts connect to one more origin of ours; everything else stays as strict as on any page."""
     policy = _POLICY.replace("connect-src 'self'", f"connect-src 'self' {origin}")

@@ -38,6 +38,8 @@ _SMALL, _TEXT, _HEAD, _TITLE, _SUM = 7.0, 8.5, 9.5, 14.0, 20.0
 _LEADING: Final = 0.5
 """Millimetres between lines for each point of a letter's height."""
 _GREY: Final = 90
+_SHEETS: Final = "\ue000"
+"""In whose place the number of sheets is put: private, so nobody's text has it (`wallet.text.plain`)."""
 
 
 def confirmation(page: Mapping[str, Any], *, city: str, demo: bool) -> bytes:
@@ -53,8 +55,9 @@ def confirmation(page: Mapping[str, Any], *, city: str, demo: bool) -> bytes:
     sheet = _Sheet(title, page, city=city, demo=demo)
     sheet.head(title, page, transfer=transfer)
     sheet.facts(_facts(page, transfer=transfer))
-    for line in page["lines"]:
+    for line in page.get("lines", ()):
         sheet.bill(line)
+    sheet.backs(page.get("backs", ()))
     sheet.proof(page, transfer=transfer)
     return sheet.bytes()
 
@@ -98,7 +101,8 @@ def stickers(sheets: Sequence[Sticker], *, city: str, demo: bool, at: datetime) 
 
 def _sticker(pdf: "FPDF", sheet: Sticker, *, left: float, top: float, city: str, demo: bool) -> None:
     pdf.set_draw_color(190)
-    pdf.rect(left, top, *_A6)
+    right, bottom = left + _A6[0], top + _A6[1]
+    pdf.polygon([(left, top), (right, top), (right, bottom), (left, bottom)])  # where it is cut
     inner = left + _CUT
     width = _A6[0] - 2 * _CUT
     pdf.set_xy(inner, top + _CUT)
@@ -166,6 +170,9 @@ def _facts(page: Mapping[str, Any], *, transfer: bool) -> list[tuple[str, str]]:
     if transfer:
         facts += [(_("Người nhận"), page["payee_name"])]
         facts += [(_("Lời nhắn"), page["memo"])] if page["memo"] else []
+    if bought := page.get("bought"):
+        facts += [(_("Trả cho"), bought.merchant), (_("Điểm bán"), f"{bought.point}, {bought.place}")]
+        facts += [(_("Hoá đơn"), bought.number)] if bought.number else []
     facts += [(_("Người chuyển") if transfer else _("Người trả"), order["payer_name"])]
     facts += [(_("Từ ví"), order["payer_account"])] if order["payer_account"] else []
     facts += [(_("Tới ví"), page["payee_account"])] if transfer else []
@@ -216,6 +223,13 @@ class _Sheet:
             self._amount(_("Đã hoàn ngày %(day)s", day=back["day"].strftime("%d/%m/%Y")), back["amount"])
         self._rule()
 
+    def backs(self, backs: Sequence[Mapping[str, Any]]) -> None:
+        """What went back of a payment to a merchant, each with its day."""
+        for back in backs:
+            self._amount(_("Đã hoàn ngày %(day)s", day=back["day"].strftime("%d/%m/%Y")), back["amount"])
+        if backs:
+            self._rule()
+
     def proof(self, page: Mapping[str, Any], *, transfer: bool) -> None:
         """The QR code and where it leads, kept together."""
         if self._pdf.will_page_break(_QR_SIDE + 2):
@@ -228,6 +242,8 @@ class _Sheet:
         said = (
             _("Trang này xác nhận tiền đã tới ví người nhận.")
             if transfer
+            else _("Trang này xác nhận tiền đã tới điểm bán, không thay hoá đơn của người bán.")
+            if page.get("bought")
             else _("Trang này xác nhận tiền đã được trả, chưa phải là biên lai điện tử của cơ quan thu.")
         )
         texts = (_("Quét mã để kiểm xác nhận này"), page["address"].partition("://")[2], said)
@@ -303,10 +319,11 @@ def _document(city: str, *, demo: bool) -> "FPDF":
             self.set_y(-_FOOT + 3)
             self.set_font(_FACE, "", _SMALL)
             self.set_text_color(_GREY)
-            self.cell(0, _SMALL * _LEADING, f"{self.page_no()} / {{nb}}", align="C")
+            self.cell(0, _SMALL * _LEADING, f"{self.page_no()} / {_SHEETS}", align="C")
 
     pdf = Document(format=_A5)
     _faces(pdf)
+    pdf.alias_nb_pages(_SHEETS)
     pdf.set_margin(_MARGIN)
     pdf.set_auto_page_break(True, margin=_FOOT)
     pdf.set_lang("vi")
