@@ -212,7 +212,7 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
 
     # no process but the launcher ever had the migrator's password
     words = json.loads((a_city / "roles.json").read_text())["embedded"]["migrator"]
-    for child in ("gunicorn", "wallet.run.worker", "wallet.run.sealer"):
+    for child in ("create_app", "create_live", "wallet.run.worker", "wallet.run.sealer"):
         assert words not in Path(f"/proc/{child_pid(first, child)}/environ").read_text()
 
     # it listens on this machine only
@@ -236,8 +236,10 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
     assert is_ready(first.port)
 
     # who dies is started again, and that is said
-    os.kill(child_pid(first, "gunicorn"), signal.SIGKILL)
+    os.kill(child_pid(first, "create_app"), signal.SIGKILL)
+    os.kill(child_pid(first, "create_live"), signal.SIGKILL)
     first.wait_until_said("web ended with signal SIGKILL; it is started again")
+    first.wait_until_said("live ended with signal SIGKILL; it is started again")
     deadline = time.monotonic() + 30
     while not is_ready(first.port):
         assert time.monotonic() < deadline, first.said()
