@@ -25,10 +25,14 @@ _WORDS: Final = {
     "back": ("Quay lại", "Go back"),
     "closed": ("Trang này đã đóng.", "This page is closed."),
     "demo": (
-        ("Trang thử của bên xử lý thẻ giả lập. Đừng nhập thẻ thật. Thẻ thử: 4242 4242 4242 4242; "
-        "cần xác thực: 4000 0027 6000 3184; bị từ chối: 4000 0000 0000 0002."),
-        ("Test page of a stand-in processor. Never enter a real card. Test cards: 4242 4242 4242 4242; "
-        "3-D Secure: 4000 0027 6000 3184; declined: 4000 0000 0000 0002."),
+        (
+            "Trang thử của bên xử lý thẻ giả lập. Đừng nhập thẻ thật. Thẻ thử: 4242 4242 4242 4242; "
+            "cần xác thực: 4000 0027 6000 3184; bị từ chối: 4000 0000 0000 0002."
+        ),
+        (
+            "Test page of a stand-in processor. Never enter a real card. Test cards: 4242 4242 4242 4242; "
+            "3-D Secure: 4000 0027 6000 3184; declined: 4000 0000 0000 0002."
+        ),
     ),
     "secure": ("Ngân hàng của quý vị hỏi: có phải quý vị đang thanh toán?", "Your bank asks: is it you who pays?"),
     "yes": ("Xác nhận", "Confirm"),
