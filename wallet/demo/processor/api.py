@@ -107,8 +107,28 @@ DOORS: Final[tuple[tuple[str, str, Door], ...]] = (
     ("GET", "events/:id", _reader("event")),
 )
 
+KNOWN: Final = {
+    "customers": "metadata email name",
+    "payment_methods": "type card metadata",
+    "payment_intents": "amount currency customer payment_method allowed_payment_method_types confirm return_url metadata "
+    "description setup_future_usage",
+    "payment_intents/:id/confirm": "payment_method return_url",
+    "payment_intents/:id/cancel": "cancellation_reason",
+    "checkout/sessions": "mode currency customer client_reference_id line_items payment_intent_data setup_intent_data "
+    "success_url cancel_url locale expires_at metadata allowed_payment_method_types",
+    "refunds": "charge payment_intent amount reason metadata",
+}
+"""The parameters that this stand-in honours; another is refused, as Stripe refuses what it does not know. A parameter
+that would be ignored silently could hide a mistake: `payment_method_types`, for one, is gone since version Endive."""
+
 _ROUTES: Final = tuple(
-    (method, re.compile("/v1/" + path.replace(":id", "(?P<id>[A-Za-z0-9_]+)")), door) for method, path, door in DOORS
+    (
+        method,
+        re.compile("/v1/" + path.replace(":id", "(?P<id>[A-Za-z0-9_]+)")),
+        door,
+        KNOWN[path].split() if method == "POST" and path in KNOWN else None,
+    )
+    for method, path, door in DOORS
 )
 
 
@@ -178,8 +198,11 @@ class Api:
 
     def _do(self, method: str, path: str, params: Thing) -> Answer:
         paths = params.pop("expand", [])
-        for verb, pattern, door in _ROUTES:
+        for verb, pattern, door, honoured in _ROUTES:
             if verb == method and (found := pattern.fullmatch(path)):
+                for name in params:
+                    if honoured is not None and name not in honoured:
+                        raise ApiError(400, "parameter_unknown", f"Received unknown parameter: {name}", param=name)
                 result = door(self.world, params, found.groupdict().get("id", ""))
                 return _answer_of(self.world, path, result, list(paths))
         raise ApiError(404, "url_invalid", f"Unrecognized request URL ({method}: {path}).")

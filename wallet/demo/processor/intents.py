@@ -110,7 +110,7 @@ def make_intent(world: World, params: Thing) -> Thing:
         metadata=params.get("metadata", {}),
         next_action=None,
         payment_method=params.get("payment_method"),
-        payment_method_types=params.get("payment_method_types", ["card"]),
+        payment_method_types=params.get("allowed_payment_method_types", ["card"]),
         setup_future_usage=params.get("setup_future_usage"),
         status="requires_confirmation" if params.get("payment_method") else "requires_payment_method",
         _return_url=params.get("return_url"),
