@@ -264,6 +264,15 @@ def test_a_processor_that_is_down_is_in_doubt(bench: StripeBench) -> None:
         away.begin_payment(charge(bench))
 
 
+def test_a_page_that_is_none_of_stripes_is_no_word_of_stripes(bench: StripeBench) -> None:
+    """A proxy's 404 must not be read as "there is no such payment"."""
+    keys = StripeKeys(api_key=KEY, webhook_secrets=(SECRET,), api_base=f"{bench.processor.base}/elsewhere")
+    with pytest.raises(InDoubt):
+        StripeCards(keys).payment("pi_1")
+    with pytest.raises(InDoubt):
+        StripeCards(keys).find_payment(id=uuid4(), customer="cus_1", since=bench.now)
+
+
 def test_a_repeated_id_gets_the_answer_it_had_even_a_bad_one(bench: StripeBench) -> None:
     """Stripe keeps the result of a key, 500s too: repeating is no way out of doubt, asking is."""
     held = linked(bench, "good")
