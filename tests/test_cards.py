@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -352,7 +353,7 @@ def test_a_refund_may_end_later_and_otherwise(bench: StripeBench, card: str, sta
 
 # -- notices --------------------------------------------------------------------------------------------------------
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "id": "evt_1",
     "object": "event",
     "type": "payment_intent.succeeded",

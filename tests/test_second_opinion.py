@@ -74,16 +74,20 @@ class Told:
             self.method = api.payment_methods.attach(made.id, {"customer": customer})
             return made.id
 
-        values: Any = {"amount": 50_000, "currency": "vnd", "customer": customer}
+        def intent(method: str, *, confirm: bool) -> stripe.PaymentIntent:
+            more: Any = {"confirm": True} if confirm else {}
+            asked: Any = {"amount": 50_000, "currency": "vnd", "customer": customer, "payment_method": method, **more}
+            return api.payment_intents.create(asked)
+
         good = card("4242424242424242")
-        self.intent = api.payment_intents.create({**values, "payment_method": good, "confirm": True})
+        self.intent = intent(good, confirm=True)
         self.intent = api.payment_intents.retrieve(self.intent.id, {"expand": ["latest_charge"]})
         with pytest.raises(stripe.CardError) as declined:
-            api.payment_intents.create({**values, "payment_method": card("4000000000000341"), "confirm": True})
+            intent(card("4000000000000341"), confirm=True)
         self.decline = declined.value.code
         self.refund = self.gate.begin_refund(id=refund_id, payment_ref=self.intent.id, amount=Dong(20_000))
         assert self.gate.find_refund(id=refund_id, payment_ref=self.intent.id) == self.refund
-        waiting = api.payment_intents.create({**values, "payment_method": good})
+        waiting = intent(good, confirm=False)
         self.before = waiting.status
         self.after = api.payment_intents.cancel(waiting.id).status
         self.gate.forget_card(good)
