@@ -283,14 +283,15 @@ def test_its_keys_are_made_once_and_nobody_else_may_read_them(tmp_path: Path) ->
 
 def test_it_moves_when_another_program_has_its_port(tmp_path: Path) -> None:
     first = standin.kept(tmp_path)
-    assert standin.on_a_free_port(tmp_path) == first
+    assert standin.on_a_free_port(tmp_path, wallet_port=8000) == first
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", first.port))
         taken.listen()
-        moved = standin.on_a_free_port(tmp_path)
+        moved = standin.on_a_free_port(tmp_path, wallet_port=8000)
     assert moved.port != first.port
     assert (moved.api_key, moved.webhook_secret) == (first.api_key, first.webhook_secret)
     assert standin.kept(tmp_path) == moved
+    assert standin.on_a_free_port(tmp_path, wallet_port=moved.port).port != moved.port
 
 
 def test_the_launcher_tells_it_no_secret_of_the_wallets(tmp_path: Path, database: TestDatabase) -> None:

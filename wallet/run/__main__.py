@@ -168,7 +168,7 @@ def run(stop: StopSignals) -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(environment.sole_launcher(folder))
         if os.environ.get("DEMO", "1").strip() != "0":
-            standin.on_a_free_port(folder)
+            standin.on_a_free_port(folder, wallet_port=port_of(os.environ))
         if is_embedded:
             say(f"Starting PostgreSQL in {folder / 'pg'} …")
         config = stack.enter_context(environment.city(os.environ, say=say))
