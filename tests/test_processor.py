@@ -20,10 +20,9 @@ from uuid import uuid4
 import pytest
 
 from tests.acquirers import StripeBench, stripe_bench
-from tests.databases import TestDatabase
 from tests.test_acquirer import charge, paid
 from wallet import clock
-from wallet.config import StripeKeys
+from wallet.config import Config, StripeKeys
 from wallet.demo.processor import standin
 from wallet.demo.processor.wire import ApiError, fields
 from wallet.gates.acquirer import Charge, InDoubt, PaymentState
@@ -151,6 +150,13 @@ def test_the_pages_say_what_they_are_in_both_languages(bench: StripeBench) -> No
         assert f'<html lang="{locale}">' in body
         assert "Nạp &lt;ví&gt; 1.250.000" in body
         assert "<script" not in body
+
+
+def test_the_bank_names_the_amount_that_it_asks_about(bench: StripeBench) -> None:
+    page = bench.acquirer.begin_payment(charge(bench, 1_250_000)).page
+    assert page is not None
+    _, _, to = bench.browse(page, {"number": "4000002760003184", "expiry": "12/30"})
+    assert "1.250.000" in bench.browse(to)[1]
 
 
 def test_a_card_that_is_none_is_told_on_the_page(bench: StripeBench) -> None:
@@ -294,10 +300,12 @@ def test_it_moves_when_another_program_has_its_port(tmp_path: Path) -> None:
     assert standin.on_a_free_port(tmp_path, wallet_port=moved.port).port != moved.port
 
 
-def test_the_launcher_tells_it_no_secret_of_the_wallets(tmp_path: Path, database: TestDatabase) -> None:
-    known = standin.kept(tmp_path)
-    keys = StripeKeys(api_key=known.api_key, webhook_secrets=(known.webhook_secret,), api_base=known.base)
-    config = replace(database.config, demo=True, var_dir=tmp_path, stripe=keys)
+def test_the_launcher_tells_it_no_secret_of_the_wallets(tmp_path: Path) -> None:
+    known, url = standin.kept(tmp_path), "postgresql://app:secret@127.0.0.1/city"
+    urls = {"DATABASE_URL": url, "AUDIT_DATABASE_URL": url}
+    config = Config.from_env({"DEMO": "1", "VAR_DIR": str(tmp_path), **urls, **known.environ})
+    keys = config.stripe
+    assert keys is not None
     names = [child.name for child in children_of(config)]
     assert names == ["processor", "web", "worker", "sealer"]
     env = children_of(config)[0].environ
