@@ -289,15 +289,15 @@ def test_its_keys_are_made_once_and_nobody_else_may_read_them(tmp_path: Path) ->
 
 def test_it_moves_when_another_program_has_its_port(tmp_path: Path) -> None:
     first = standin.kept(tmp_path)
-    assert standin.on_a_free_port(tmp_path, wallet_port=8000) == first
+    assert standin.on_a_free_port(tmp_path) == first
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", first.port))
         taken.listen()
-        moved = standin.on_a_free_port(tmp_path, wallet_port=8000)
+        moved = standin.on_a_free_port(tmp_path)
     assert moved.port != first.port
     assert (moved.api_key, moved.webhook_secret) == (first.api_key, first.webhook_secret)
     assert standin.kept(tmp_path) == moved
-    assert standin.on_a_free_port(tmp_path, wallet_port=moved.port).port != moved.port
+    assert standin.on_a_free_port(tmp_path, never=(moved.port,)).port != moved.port
 
 
 def test_the_launcher_tells_it_no_secret_of_the_wallets(tmp_path: Path) -> None:
@@ -307,7 +307,7 @@ def test_the_launcher_tells_it_no_secret_of_the_wallets(tmp_path: Path) -> None:
     keys = config.stripe
     assert keys is not None
     names = [child.name for child in children_of(config)]
-    assert names == ["processor", "web", "worker", "sealer"]
+    assert names == ["processor", "web", "live", "worker", "sealer"]
     env = children_of(config)[0].environ
     assert {"VAR_DIR", "PUBLIC_ORIGIN"} <= set(env) <= {*env} - {"SERVER_SECRET", "DATABASE_URL", "STRIPE_API_KEY"}
     told = children_of(config)[1].environ

@@ -28,9 +28,18 @@ UP_S_MAX = 240
 
 
 def command_environ(var_dir: Path, **changes: str) -> dict[str, str]:
-    ours = (*environment.URL_NAMES, "PORT", "PUBLIC_ORIGIN", "DEMO", "SERVER_SECRET", "CITY_FILE")
+    ours = (
+        *environment.URL_NAMES,
+        "PORT",
+        "LIVE_PORT",
+        "LIVE_ORIGIN",
+        "PUBLIC_ORIGIN",
+        "DEMO",
+        "SERVER_SECRET",
+        "CITY_FILE",
+    )
     env = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**env, "VAR_DIR": str(var_dir), **changes}
+    return {**env, "VAR_DIR": str(var_dir), "LIVE_PORT": str(free_port()), **changes}
 
 
 def launch(var_dir: Path, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -59,6 +68,9 @@ def test_a_port_in_use_is_one_line_and_nothing_is_made(var_dir):
         taken.listen()
         port = taken.getsockname()[1]
         assert_one_line(launch(var_dir, PORT=str(port)), f"Port {port} is in use by another program")
+        streams = launch(var_dir, PORT=str(free_port()), LIVE_PORT=str(port))
+        assert_one_line(streams, f"Port {port} is in use by another program")
+        assert "make run LIVE_PORT=" in streams.stderr
     assert list(var_dir.iterdir()) == []
 
 

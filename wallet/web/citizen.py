@@ -34,7 +34,7 @@ door = Blueprint("citizen", __name__)
 
 RECENT_ROWS: Final = 5
 HISTORY_ROWS: Final = 30
-SHEETS: Final = ("/thanh-toan?", "/chuyen-tien/xac-nhan?")
+SHEETS: Final = ("/thanh-toan?", "/chuyen-tien/xac-nhan?", "/quet/xac-nhan?", "/ma-thanh-toan")
 """The confirm sheets, to which somebody without a key comes back with one."""
 
 

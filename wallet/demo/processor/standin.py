@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -57,14 +58,14 @@ def kept(folder: Path) -> StandIn:
     return StandIn(**json.loads(path.read_text()))
 
 
-def on_a_free_port(folder: Path, *, wallet_port: int) -> StandIn:
-    """Return the stand-in of a folder after moving it, should another program or the wallet have its port.
+def on_a_free_port(folder: Path, *, never: Collection[int] = ()) -> StandIn:
+    """Return the stand-in of a folder after moving it, if another program has its port or the wallet wants it.
 
     Only the launcher calls this, when none of its processes is up yet.
     """
     found = kept(folder)
-    if found.port == wallet_port or not _is_free(found.port):
-        found = replace(found, port=_some_port())
+    if found.port in never or not _is_free(found.port):
+        found = replace(found, port=_some_port(never))
         _keep(folder / KEPT, found)
     return found
 
@@ -81,8 +82,8 @@ def settings(folder: Path, origin: str) -> Settings:
     )
 
 
-def _some_port() -> int:
-    return next(port for port in iter(lambda: secrets.choice(PORTS), None) if _is_free(port))
+def _some_port(never: Collection[int] = ()) -> int:
+    return next(port for port in iter(lambda: secrets.choice(PORTS), None) if port not in never and _is_free(port))
 
 
 def _is_free(port: int) -> bool:

@@ -16,6 +16,14 @@ import { $, data, refusalTexts, say, show, text, textOf } from "./ui.js";
 
 const sign = data("sign-data");
 const holder = sign.signer;
+/** An order of which the page itself says where it goes and what it says. */
+const pageOrder = () => ({
+  id: sign.order,
+  path: sign.path,
+  fields: sign.fields,
+  extra: { bills: [], total: sign.total },
+  isOurs: ({ id }) => id === sign.order,
+});
 const SHEETS = {
   bill_payment: () => ({
     path: "/v1/bill-payments",
@@ -34,7 +42,16 @@ const SHEETS = {
     extra: { bills: [], total: sign.amount },
     isOurs: ({ id }) => id === sign.order,
   }),
+  invoice_payment: pageOrder,
+  point_payment: pageOrder,
 };
+SHEETS.refund = () => ({
+  id: sign.order,
+  path: "/v1/refunds",
+  fields: { entry: sign.entry, lines: [{ line: "1", amount: sign.amount }], reason: sign.reason },
+  extra: { bills: [], total: sign.amount },
+  isOurs: ({ id }) => id === sign.order,
+});
 const { isOurs, ...own } = SHEETS[sign.kind]();
 const button = $("#pay-button");
 const PANELS = ["ready", "checking", "refused", "unable"];
