@@ -207,6 +207,18 @@ def test_a_decline_is_told_in_words_that_help(bench: StripeBench, card: str, fai
     assert bench.acquirer.payment(intent["id"]).failure is failure
 
 
+def test_a_declined_card_on_a_page_is_not_the_end_whichever_ref_is_asked(bench: StripeBench) -> None:
+    """Its event names the intent, which alone looks as if it had failed."""
+    begun = bench.acquirer.begin_payment(charge(bench))
+    assert begun.page is not None
+    bench.enter(begun.page, "declined")
+    (told,) = [n for n in bench.acquirer.notices(since=bench.now) if n.kind == "payment_intent.payment_failed"]
+    assert told.subject != begun.ref
+    asked = bench.acquirer.payment(told.subject)
+    assert (asked.state, asked.page, asked.failure) == (PaymentState.REQUIRES_ACTION, begun.page, None)
+    assert bench.acquirer.cancel_payment(told.subject).state is PaymentState.CANCELLED
+
+
 def test_a_page_closes_at_its_time(bench: StripeBench) -> None:
     begun = bench.acquirer.begin_payment(charge(bench, until=bench.now + timedelta(minutes=30)))
     assert begun.page is not None
