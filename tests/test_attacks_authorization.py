@@ -145,8 +145,12 @@ MAY_CALL = MAY_ASK | {
     "log.publish",
     "log.seal",
     "log.stop_posting",
+    "market.attach",
     "market.is_open",
     "market.move_merchant",
+    "market.pay_invoice",
+    "market.pay_point",
+    "market.refund",
 }
 """What the application may execute."""
 

@@ -15,6 +15,7 @@ from tests.databases import TestDatabase
 from tests.make import ROOT
 from wallet import clock, prove
 from wallet.city import load as load_city
+from wallet.demo import people
 from wallet.demo.enter import Load
 from wallet.demo.marks import Begun
 from wallet.identity import holders
@@ -72,7 +73,7 @@ def test_each_is_approved_by_two_officers_and_can_be_paid(entered: TestDatabase)
 
 def test_the_first_belongs_to_somebody_whom_a_visitor_can_sign_in_as(entered: TestDatabase) -> None:
     with entered.app_engine.connect() as connection:
-        phones = {one.slug: one.phone for one in demo.principals(load_city(ROOT / "city.toml"))}
+        phones = {one.slug: one.phone for one in people.principals(load_city(ROOT / "city.toml"))}
         served = {}
         for slug in (demo.OWNER, demo.CASHIER):
             person = holders.by_phone(connection, phones[slug] or "")
