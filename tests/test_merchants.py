@@ -283,6 +283,19 @@ def test_a_strangers_merchant_is_not_there(city: City, shop: Shop) -> None:
     assert stranger.get(f"/van-hanh/diem-ban/{shop.merchant}").status_code == 403
 
 
+def test_an_owner_hires_and_lets_go_on_the_merchants_page(owner: Visitor, shop: Shop, city: City) -> None:
+    path, person = f"/ban-hang/diem/{shop.code}", city.citizen("Phạm Thị Được Thuê")
+    assert value_of(owner.get(path), "order_id", action=f"{path}/nhan-vien")
+    assert "Chủ" in words_of(owner.get(path))
+    assert sent(owner, f"{path}/nhan-vien", phone=person.phone, role="cashier").status_code == 303
+    assert person.name in words_of(owner.get(path))
+    assert shop.code in Visitor(city).enter(person).get("/ban-hang").text
+    assert sent(owner, f"{path}/nhan-vien", phone=person.phone, role="").status_code == 303
+    assert person.name not in words_of(owner.get(path))
+    wrong = sent(owner, f"{path}/nhan-vien", phone="123", role="cashier")
+    assert (wrong.status_code, 'id="e-phone"' in wrong.text) == (422, True)
+
+
 def test_a_cashier_sees_no_staff_and_prints_no_stickers(city: City, shop: Shop) -> None:
     cashier = Visitor(city).enter(shop.employ())
     page = words_of(cashier.get(f"/ban-hang/diem/{shop.code}"))

@@ -1,20 +1,24 @@
-"""POST /v1/charges: a till takes what a customer's one-time code allows."""
+"""POST /v1/charges: a till takes what a customer's one-time code allows; and the page on which a cashier does so."""
 
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
+from uuid import UUID
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, render_template
+from flask_babel import gettext as _
 from marshmallow import fields
 
-from market import charges
+from market import charges, registry
 from market.charges import ChargeOrder
+from market.web import scan
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
 from wallet.web.act import act
 from wallet.web.fields import AnswerSchema, DongField, IdField, InstantField, Invalid, OrderSchema, uuid_or_none
-from wallet.web.gate import admits
+from wallet.web.gate import admits, compiling
 from wallet.web.openapi import described
+from wallet.web.people import signed_in
 from wallet.web.state import now, state
 
 door = Blueprint("market_charges", __name__)
@@ -72,3 +76,33 @@ def charge() -> Response:
 
 def _known(order: ChargeOrder, signer: HolderId) -> None:
     charges.count_unknown(state().app, order, signer, now=now())
+
+
+@door.get("/ban-hang/quay/<uuid:point>/ma-khach")
+@admits(Role.CITIZEN)
+def ask(point: UUID) -> Response:
+    """Ask who works at a point for the amount, and let them scan what the customer shows."""
+    who = signed_in()
+    with state().app.connect() as connection:
+        found = registry.point_by_id(connection, point)
+        if found is None or registry.role_of(connection, found.merchant, who) is None:
+            raise registry.PointNotFound(param="point")
+    found.must_be_open()
+    shown = render_template(
+        "market/charge.html",
+        point=found,
+        scan=scan.script() | {"words": scan.script()["words"] | {"found": _("Đã đọc được mã.")}},
+        charge={
+            "aud": state().config.public_origin,
+            "signer": str(who),
+            "point": str(found.id),
+            "words": {
+                "no_amount": _("Xin nhập số tiền cần thu."),
+                "no_code": _("Mã trả tiền của khách có 12 chữ số."),
+                "sending": _("Đang gửi lệnh thu…"),
+                "checking": _("Chưa nhận được trả lời, đang hỏi lại. Xin đừng thu lần nữa."),
+                "offline": _("Máy đang mất mạng. Có mạng sẽ hỏi tiếp. Xin đừng thu lần nữa."),
+            },
+        },
+    )
+    return compiling(Response(shown, content_type="text/html; charset=utf-8"))

@@ -170,7 +170,7 @@ def _merchant_page(connection: sa.Connection, code: str) -> dict[str, Any]:
     above = role in _ABOVE_CASHIER
     return {
         "merchant": merchant,
-        "role": role,
+        "duty": role,
         "roles": list(StaffRole),
         "reviews": merchants.reviews(connection, merchant.holder) if above else [],
         "locations": points.locations_of(connection, merchant.holder),
@@ -347,7 +347,7 @@ def _invoices_page(connection: sa.Connection, code: str) -> dict[str, Any]:
     names = {point.id: point.name for point in registry.points_of(connection, merchant.holder, revoked=True)}
     return {
         "merchant": merchant,
-        "role": role,
+        "duty": role,
         "rows": [(one, str(one.state(now())), names.get(one.point, "")) for one in rows[:ROWS]],
         "more": str(rows[ROWS - 1].id) if len(rows) > ROWS else None,
         "order_id": new_order_id,
@@ -382,7 +382,7 @@ def _payments_page(connection: sa.Connection, code: str) -> dict[str, Any]:
     picks = {point: invoices.waiting(connection, point, since=since)[:PICK_ROWS] for point in open_at}
     return {
         "merchant": merchant,
-        "role": role,
+        "duty": role,
         "rows": rows,
         "picks": picks,
         "order_id": new_order_id,
@@ -429,7 +429,7 @@ def list_refunds(code: str) -> str:
     return render_template(
         "market/selling_refunds.html",
         merchant=merchant,
-        role=role,
+        duty=role,
         rows=rows,
         names=names,
         second=second,
@@ -461,7 +461,7 @@ def _refund_page(connection: sa.Connection, code: str, entry: str) -> dict[str, 
         raise matching.PaymentNotFound(param="entry")
     return {
         "merchant": merchant,
-        "role": role,
+        "duty": role,
         "payment": payment,
         "pin": role is StaffRole.CASHIER,
         "order_id": new_order_id(),
@@ -531,9 +531,13 @@ def sign_refund(code: str, id: str) -> str:
             "kind": "refund",
             # One order for each prepared refund and signer: however often it is signed, it gives back once.
             "order": str(refunds.order_of(one, signed_in())),
-            "entry": str(one.entry),
-            "amount": str(one.amount),
-            "reason": one.reason,
+            "path": "/v1/refunds",
+            "fields": {
+                "entry": str(one.entry),
+                "lines": [{"line": "1", "amount": str(one.amount)}],
+                "reason": one.reason,
+            },
+            "total": str(one.amount),
             "confirm_url": f"/ban-hang/diem/{code}/hoan/ky/{one.id}?lenh=",
         },
     )
