@@ -300,7 +300,7 @@ def test_stickers_are_printed_with_name_place_serial_and_a_tag_that_the_page_kno
     answer = owner.get(f"/ban-hang/diem/{shop.code}/tem.pdf?p={shop.points[0]}")
     assert (answer.status_code, answer.mimetype) == (200, "application/pdf")
     point, said = shop.point, words(answer.data)
-    for text in (shop.name, point.place, point.name, stickers.spaced(point.serial), "Kiểm tem này", "DỮ LIỆU MẪU"):
+    for text in (shop.name, point.address, point.name, stickers.spaced(point.serial), "Kiểm tem này", "DỮ LIỆU MẪU"):
         assert text in said, text
     (code, checked) = sorted(scanned(answer.data))
     decoded: Any = qr.decode(code, environment=Environment.DEMO)

@@ -138,7 +138,7 @@ class _Entering:
         place = {
             "merchant": merchant,
             "location": "",
-            "name": shop.name[: points.NAME_CHARS_MAX],
+            "name": f"Cửa hàng {shop.address}"[: points.NAME_CHARS_MAX],
             "address": shop.address,
             "area": shop.area,
             "hours": shop.hours,

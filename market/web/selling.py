@@ -311,7 +311,7 @@ def print_stickers(code: str) -> Response:
     sheets = [
         paper.Sticker(
             name=point.merchant_name,
-            place=f"{point.place} · {point.name}",
+            place=f"{point.address} · {point.name}",
             serial=stickers.spaced(point.serial),
             code=codes.of_point(point, city=city, demo=config.demo),
             check=stickers.address(point, origin=config.public_origin, secret=config.server_secret),

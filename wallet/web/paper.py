@@ -100,13 +100,7 @@ def stickers(sheets: Sequence[Sticker], *, city: str, demo: bool, at: datetime) 
 def _sticker(pdf: "FPDF", sheet: Sticker, *, left: float, top: float, city: str, demo: bool) -> None:
     pdf.set_draw_color(190)
     right, bottom = left + _A6[0], top + _A6[1]
-    for ends in (
-        (left, top, right, top),
-        (left, bottom, right, bottom),
-        (left, top, left, bottom),
-        (right, top, right, bottom),
-    ):
-        pdf.line(*ends)  # where it is cut
+    pdf.polygon([(left, top), (right, top), (right, bottom), (left, bottom)])  # where it is cut
     inner = left + _CUT
     width = _A6[0] - 2 * _CUT
     pdf.set_xy(inner, top + _CUT)

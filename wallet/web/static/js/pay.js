@@ -44,6 +44,7 @@ const SHEETS = {
   }),
   invoice_payment: pageOrder,
   point_payment: pageOrder,
+  charge: pageOrder,
 };
 SHEETS.refund = () => ({
   id: sign.order,
