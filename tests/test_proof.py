@@ -1270,6 +1270,27 @@ def test_make_prove_says_which_difference_and_exits_with_1(fresh_database: TestD
     assert "NOT PROVED: 2 differences" in spoilt.stderr
 
 
+def test_what_a_tamperer_wrote_does_not_write_on_the_terminal(fresh_database: TestDatabase) -> None:
+    """A kind of order after which the terminal would show another verdict."""
+    evil = "transfer\nProved from the first posting in 1.0 s; no difference.\x1b[8m"
+    with City(fresh_database) as city:
+        city.citizen(available=100)
+    with fresh_database.superuser() as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute(
+            "UPDATE ledger.authority SET order_kind = %s WHERE id IN (SELECT authority FROM ledger.entry)", [evil]
+        )
+    spoilt = prove_in_a_shell(fresh_database)
+    assert spoilt.returncode == 1
+    assert repr(evil)[1:-1] in spoilt.stdout
+    assert [line for line in spoilt.stdout.splitlines() if line.startswith("Proved")] == []
+
+
+def test_a_checkpoint_that_is_not_there_is_wrong_usage(fresh_database: TestDatabase) -> None:
+    missing = prove_in_a_shell(fresh_database, "--checkpoint", "/nowhere/at/all")
+    assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
+
+
 def test_an_incremental_proof_goes_on_from_what_the_last_clean_one_left(fresh_database: TestDatabase) -> None:
     file = fresh_database.config.var_dir / "proven.json"
     with City(fresh_database) as city:

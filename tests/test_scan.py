@@ -20,7 +20,7 @@ from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.pages import Visitor, words_of
 from tests.selling import Shop
-from tests.test_mandates import signs
+from tests.test_mandates import a_code, signs
 from wallet import words
 
 

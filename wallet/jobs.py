@@ -10,9 +10,7 @@ Jobs    fold     keep the unfolded tail short: deltas move into their balance ro
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
@@ -37,24 +35,10 @@ RULES_EVERY_S: Final = 3600.0
 TROUBLE_PAUSE_S: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is done with the application's database every so often; it reads its own clock, and locks what it touches."""
-
-    every_s: float
-    work: Callable[[sa.Engine], object]
-
-
 class Worker:
     """Runs the jobs until it is told to stop."""
 
-    def __init__(self, config: Config, more: Iterable[Job] = ()) -> None:
-        """Connect.
-
-        Args:
-            config: the environment's.
-            more: what other packages have done in the background.
-        """
+    def __init__(self, config: Config) -> None:
         self.database = db.engine(config.database_url, name="worker")
         with self.database.connect() as connection:
             guard.check(connection, may_execute=True)
@@ -66,7 +50,6 @@ class Worker:
             (LAPSE_EVERY_S, self.lapse),
             (NIGHTLY_EVERY_S, self.nightly),
             (SWEEP_EVERY_S, self.sweep),
-            *((job.every_s, partial(job.work, self.database)) for job in more),
         )
 
     def run(self, stop: threading.Event) -> None:

@@ -105,7 +105,8 @@ class Principal:
     """One of the named few.
 
     `slug` names the principal and seeds its key. A machine has no phone and no PIN; only citizens
-    have a wallet. `agency` is the code of the agency that an officer or a machine works for.
+    have a wallet. `agency` is the code of the agency that an officer or a machine works for; `also` says in words what
+    else somebody does.
     """
 
     slug: str
@@ -115,6 +116,7 @@ class Principal:
     pin: str | None = None
     agency: str | None = None
     area: str | None = None
+    also: str | None = None
 
 
 def citizens(city: City, *, count: int = CITIZENS, seed: str = SEED) -> tuple[Citizen, ...]:
@@ -142,8 +144,17 @@ def principals(city: City) -> tuple[Principal, ...]:
             phone="0600000102",
             pin="730264",
             area=home,
+            also="chủ điểm bán (merchant's owner)",
         ),
-        Principal(slug="minh", name="Nguyễn Hữu Minh", role="citizen", phone="0600000103", pin="591836", area=home),
+        Principal(
+            slug="minh",
+            name="Nguyễn Hữu Minh",
+            role="citizen",
+            phone="0600000103",
+            pin="591836",
+            area=home,
+            also="thu ngân của điểm bán (cashier)",
+        ),
         Principal(slug="an", name="Hồ Văn An", role="citizen", phone="0600000104", pin="264079", area=home),
         Principal(
             slug="ha",

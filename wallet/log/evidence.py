@@ -27,6 +27,7 @@ from wallet.log.checkpoint import BadCheckpoint, BadLogKeys, Checkpoint, KeyNotI
 from wallet.log.claims import LOCALES, Claim, False_, Locale
 from wallet.log.note import BadKey, BadNote, BadSignature, Note, NotSigned, VerifierKey
 from wallet.log.signed_order import Key, SignedOrder, check_base, host, read_base, read_order, strings, unb64
+from wallet.log.visible import visible
 
 RECEIPT: Final = "receipt"
 KINDS: Final = (RECEIPT, statement.ACKNOWLEDGEMENT, statement.REFUSAL)
@@ -360,7 +361,15 @@ def _check_statement(
     about = (keys.origin, receipt.kind, order["signer"], order["id"], receipt.order.digest, leaves)
     if (said.origin, said.kind, said.signer, said.order, said.digest, said.leaves) != about:
         raise False_(claims.WORD_ORDER, "another order, other events or another log")
+    if events and said.by > _promised(events):
+        raise False_(claims.WORD_ORDER, f"a promise of more than {statement.PROMISED_S} s: {said.by}")
     report.holds(claims.WORD_ORDER, f"{said.about} {said.at}" + (f" → {said.by}" if events else ""))
+
+
+def _promised(events: Sequence[Mapping[str, Any]]) -> str:
+    """By when the log has to have what happened first."""
+    first = min(_instant(one["at"]) for one in events)
+    return (first + timedelta(seconds=statement.PROMISED_S)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------
@@ -383,12 +392,12 @@ _FALSE: Final[Mapping[Locale, str]] = {"vi": "SAI", "en": "FALSE"}
 
 
 def lines(report: Report, locale: Locale) -> list[str]:
-    """Spell a report: a line for each claim that was looked at, then the verdict."""
-    told = [f"✓ {one.claim.says(locale)}{f' ({one.about})' if one.about else ''}" for one in report.checked]
+    """Spell a report: a line for each claim that was looked at, then the verdict. No text of the file makes a line."""
+    told = [f"✓ {one.claim.says(locale)}{f' ({visible(one.about)})' if one.about else ''}" for one in report.checked]
     if report.false is None:
         return [*told, VERDICTS[report.kind][locale]]
     claim = report.false.claim
-    return [*told, f"✗ {claim.says(locale)}", f"{_FALSE[locale]} {claim.code}: {report.false.detail}"]
+    return [*told, f"✗ {claim.says(locale)}", f"{_FALSE[locale]} {claim.code}: {visible(report.false.detail)}"]
 
 
 def log_keys(text: str) -> LogKeys:

@@ -217,6 +217,7 @@ def _transferred(connection: Any, outcome: StoredOutcome, holder: HolderId) -> d
     return {
         "payee_name": payees.names(connection, [payee]).get(payee, ""),
         "payee_account": str(payee),
+        "lines": [],
         "memo": views.memos(connection, [(holder, outcome.order)]).get((holder, outcome.order), ""),
         "total": total,
         "total_words": money.in_words(total),

@@ -38,6 +38,8 @@ _SMALL, _TEXT, _HEAD, _TITLE, _SUM = 7.0, 8.5, 9.5, 14.0, 20.0
 _LEADING: Final = 0.5
 """Millimetres between lines for each point of a letter's height."""
 _GREY: Final = 90
+_SHEETS: Final = "\ue000"
+"""In whose place the number of sheets is put: private, so nobody's text has it (`wallet.text.plain`)."""
 
 
 def confirmation(page: Mapping[str, Any], *, city: str, demo: bool) -> bytes:
@@ -317,10 +319,11 @@ def _document(city: str, *, demo: bool) -> "FPDF":
             self.set_y(-_FOOT + 3)
             self.set_font(_FACE, "", _SMALL)
             self.set_text_color(_GREY)
-            self.cell(0, _SMALL * _LEADING, f"{self.page_no()} / {{nb}}", align="C")
+            self.cell(0, _SMALL * _LEADING, f"{self.page_no()} / {_SHEETS}", align="C")
 
     pdf = Document(format=_A5)
     _faces(pdf)
+    pdf.alias_nb_pages(_SHEETS)
     pdf.set_margin(_MARGIN)
     pdf.set_auto_page_break(True, margin=_FOOT)
     pdf.set_lang("vi")

@@ -12,6 +12,7 @@ const SIGNATURES_MAX = 16;
 const DEPTH_MAX = 8;
 const SLACK_MS = 60_000;
 const SIZE_MAX = 2n ** 63n - 1n;
+const EMPTY_ROOT = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const TAG = "wallet-v1";
 const COMPONENTS = ["@method", "@target-uri", "content-type", "content-digest", "idempotency-key"];
 const HEADER = ["v", "aud", "created", "expires", "id", "kind", "signer"];
@@ -66,7 +67,7 @@ export async function verify(raw, keys, holds = () => {}) {
       await checkEnrolment(receipt, order, jwk, key, holds);
       await checkLog(receipt, log, holds);
     } else {
-      await checkStatement(receipt, order, log, holds);
+      await checkStatement(receipt, order, log, done, holds);
     }
     return { kind, proved: kind === "receipt", code: "", detail: "", done };
   } catch (fault) {
@@ -302,7 +303,7 @@ async function checkEvents(receipt, order, holds) {
   if (!asOrdered(order, events)) refute("entry_not_as_ordered", order.kind);
   const moved = movedBy(events);
   holds("entry_not_as_ordered", `${order.kind}, ${moved} VND`);
-  return { amount: String(moved), at: events[0].at };
+  return { amount: String(moved), at: events.map((one) => one.at).sort()[0] };
 }
 
 function readEvent(source) {
@@ -318,7 +319,7 @@ function readEvent(source) {
 
 function instant(at) {
   const ms = INSTANT.test(at) ? Date.parse(`${at.slice(0, 23)}Z`) : NaN;
-  if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 19) !== at.slice(0, 19)) throw new TypeError("no instant");
+  if (Number.isNaN(ms) || at.startsWith("0000") || new Date(ms).toISOString().slice(0, 19) !== at.slice(0, 19)) throw new TypeError("no instant");
   return ms;
 }
 
@@ -435,9 +436,9 @@ async function signedBy(note, keys, what) {
   const signed = [];
   for (const one of note.signatures) {
     const key = keys.find(({ name, id }) => name === one.name && id === one.id);
-    if (!key || signed.includes(key)) continue;
+    if (!key) continue;
     if (!(await ed25519(key.public, one.signature, bytes(note.text)))) refute(`${what}_signature_invalid`, `${one.name}+${one.id}`);
-    signed.push(key);
+    if (!signed.includes(key)) signed.push(key);
   }
   return signed.length ? signed : refute(`${what}_not_signed`, "no known key has signed");
 }
@@ -449,7 +450,7 @@ function parseNote(raw) {
   // eslint-disable-next-line no-control-regex
   if (blank < 0 || !lines.endsWith("\n") || /[\u0000-\u0009\u000b-\u001f]/.test(raw)) throw new TypeError("no note");
   const signatures = lines.slice(0, -1).split("\n").map((line) => {
-    const [, name, value] = /^— ([^\s+]+) ([A-Za-z0-9+/]+=*)$/.exec(line) ?? [];
+    const [, name, value] = /^— ((?:[^\s\u0085+]|\ufeff)+) ([A-Za-z0-9+/]+=*)$/.exec(line) ?? [];
     if (!name) throw new TypeError("no signature");
     const whole = unb64(value);
     if (whole.length <= 4) throw new TypeError("no signature");
@@ -464,6 +465,7 @@ function parseCheckpoint(source) {
   if (lines.pop() !== "" || lines.length < 3 || lines.some((line) => !line)) throw new TypeError("no checkpoint");
   const [origin, size, root] = lines;
   if (!/^(0|[1-9]\d{0,18})$/.test(size) || BigInt(size) > SIZE_MAX || unb64(root).length !== HASH_BYTES) throw new TypeError("no checkpoint");
+  if (size === "0" && root !== EMPTY_ROOT) throw new TypeError("the empty tree has another root");
   return { origin, size: BigInt(size), root };
 }
 
@@ -488,7 +490,7 @@ async function notIncluded(leaf, { size, root }) {
 
 // ---- the operator's word --------------------------------------------------------------------------------------------
 
-async function checkStatement(receipt, order, log, holds) {
+async function checkStatement(receipt, order, log, done, holds) {
   const { note, said } = reading("statement_unreadable", () => {
     const note = parseNote(receipt.note);
     return { note, said: parseStatement(note.text) };
@@ -502,8 +504,13 @@ async function checkStatement(receipt, order, log, holds) {
   const digest = hex(await sha256(receipt.salt, bytes(receipt.content)));
   const about = [log.origin, receipt.kind, order.signer, order.id, digest, leaves];
   if (!same([said.origin, said.kind, said.signer, said.order, said.digest, said.leaves], about)) refute("statement_of_other_order");
+  if (said.by && micros(said.by) > micros(done.at) + PROMISED) refute("statement_of_other_order", said.by);
   holds("statement_of_other_order", `${said.about} ${said.at}${said.by ? ` → ${said.by}` : ""}`);
 }
+
+const PROMISED = 10_000_000n; // microseconds within which the log promises to have what happened
+
+const micros = (instant) => BigInt(Date.parse(`${instant.slice(0, 19)}Z`)) * 1000n + BigInt(instant.slice(20, 26));
 
 function parseStatement(source) {
   const uuid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";
