@@ -44,11 +44,8 @@ const SHEETS = {
   }),
   invoice_payment: pageOrder,
   point_payment: pageOrder,
-<<<<<<< HEAD
   charge: pageOrder,
-=======
   refund: pageOrder,
->>>>>>> main
 };
 const { isOurs, ...own } = SHEETS[sign.kind]();
 const button = $("#pay-button");
