@@ -218,17 +218,17 @@ def learn(unit: sa.Connection, words: Iterable[str]) -> None:
     """Learn terms that searches may hit; those that are known cost a look. In one order, so that two that learn the same
     wait for each other and never both.
     """
-    wanted = sorted(set(words))
-    unit.exec_driver_sql(
-        "INSERT INTO market.term (term) SELECT w FROM unnest(%s::text[]) AS w ORDER BY w ON CONFLICT DO NOTHING",
-        (wanted,),
+    rows = unit.exec_driver_sql(
+        "INSERT INTO market.term (term) SELECT w FROM unnest(%s::text[]) AS w ORDER BY w"
+        " ON CONFLICT DO NOTHING RETURNING term",
+        (sorted(set(words)),),
     )
-    keys = sorted((key, term) for term in wanted for key in terms.keys(term))
-    unit.exec_driver_sql(
-        "INSERT INTO market.term_key (key, term) SELECT * FROM unnest(%s::text[], %s::text[]) AS k (key, term)"
-        " ORDER BY key, term ON CONFLICT DO NOTHING",
-        ([key for key, _ in keys], [term for _, term in keys]),
-    )
+    keys = sorted((key, row.term) for row in rows for key in terms.keys(row.term))
+    if keys:
+        unit.exec_driver_sql(
+            "INSERT INTO market.term_key (key, term) SELECT * FROM unnest(%s::text[], %s::text[])",
+            ([key for key, _ in keys], [term for _, term in keys]),
+        )
 
 
 def differs(draft: Draft, row: Any) -> bool:

@@ -44,7 +44,6 @@ SELLS: Final[Mapping[str, tuple[str, ...]]] = {
     "5814": ("tra-ca-phe", "banh", "mon-an"),
     "5651": ("ao-dai",),
     "5691": ("ao-dai",),
-    "5661": ("ao-dai",),
     "5712": ("gia-dung",),
     "5732": ("gia-dung",),
     "5912": ("tinh-dau",),
@@ -60,13 +59,16 @@ SELLS: Final[Mapping[str, tuple[str, ...]]] = {
 SERVES: Final[Mapping[str, tuple[str, ...]]] = {
     "4111": ("Thuyền rồng",),
     "4121": ("Xích lô",),
+    "5661": ("Giày, dép", "Guốc mộc"),
     "5691": ("May vá", "Giặt ủi"),
     "5942": ("In ấn",),
     "5999": ("Sửa xe", "In ấn"),
+    "7011": ("Phòng nghỉ",),
     "7230": ("Cắt tóc",),
     "7523": ("Gửi xe",),
+    "7922": ("Vé",),
 }
-"""Services by their kind's name: nobody who parks motorbikes cuts hair."""
+"""By their kind's name: nobody who parks motorbikes cuts hair."""
 
 _DOOR: Final = give.Door(asks=ImportOrderSchema(), answers=ImportedSchema(), role=Role.CITIZEN, path="/ban-hang/nhap")
 
@@ -172,9 +174,14 @@ def _stock(trader: Trader) -> Iterator[Good]:
     categories, services = SELLS.get(trader.category, ()), SERVES.get(trader.category, ())
     own = [good for good in goods() if good.category in categories or good.kind in services]
     _draw(trader).shuffle(own)
-    name = f" {text.fold(trader.name)} "
-    promised = [good for good in own if f" {text.fold(good.kind)} " in name]
+    promised = [good for good in goods() if _promises(trader, good) and (good in own or " " in good.kind)]
     return iter([*promised, *(good for good in own if good not in promised)])
+
+
+def _promises(trader: Trader, good: Good) -> bool:
+    """Say whether a trader's name begins to name a kind: "Bún bò mệ Kéo" promises bún bò Huế."""
+    head = " ".join(text.fold(good.kind).split()[:2])
+    return f" {head} " in f" {text.fold(trader.name)} "
 
 
 def _at_stall(trader: Trader, own: Iterable[Good]) -> list[Draft]:
