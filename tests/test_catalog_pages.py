@@ -72,11 +72,8 @@ def test_a_newcomer_types_me_xung_and_finds_it_the_stall_and_its_price(anybody, 
     assert "Mè xửng sợi Tôn" in words_of(anybody.get(f"/cho/gian/{stall.code}"))
 
 
-def test_what_is_not_there_says_so_and_typing_gets_a_part_of_the_page(anybody):
+def test_what_is_not_there_says_so(anybody):
     assert "Chưa thấy món nào như vậy" in words_of(anybody.get("/cho?q=zzzzzz"))
-    part = anybody.get("/cho?q=me+xung+soi", **{"HX-Request": "true"})
-    assert "<html" not in part.text
-    assert "Mè xửng sợi Tôn" in part.text
 
 
 def test_what_is_near_is_said_to_be_near(anybody):

@@ -76,8 +76,6 @@ def market() -> str:
             "stalls": search.stalls(connection, asked.query) if after is None else [],
             "near": asked.query != "" and page.tier in (search.SLIP, search.LOOSE),
         }
-        if "HX-Request" in request.headers:
-            return render_template("market/_found.html", **found)
         return render_template(
             "market/market.html", **found, categories=shown.categories(connection), areas=shown.areas()
         )

@@ -135,7 +135,7 @@ COMMENT ON TABLE market.term_key IS 'a term, and it without each of its letters:
 
 CATEGORIES = """
 INSERT INTO market.category (code, name, name_en, place) VALUES
-    ('dac-san', 'Đặc sản Huế', 'Huế specialities', 1),
+    ('dac-san', 'Đặc sản Huế', 'Hue specialities', 1),
     ('mon-an', 'Món ăn', 'Meals', 2),
     ('banh', 'Bánh, chè', 'Cakes and sweet soups', 3),
     ('tra-ca-phe', 'Trà, cà phê, nước', 'Tea, coffee, drinks', 4),
@@ -145,7 +145,7 @@ INSERT INTO market.category (code, name, name_en, place) VALUES
     ('thit-ca', 'Thịt, cá, trứng', 'Meat, fish, eggs', 8),
     ('gao-do-kho', 'Gạo, đồ khô', 'Rice and dry goods', 9),
     ('tinh-dau', 'Tinh dầu, thảo dược', 'Essential oils and herbs', 10),
-    ('ao-dai', 'Áo dài, vải vóc', 'Áo dài and textiles', 11),
+    ('ao-dai', 'Áo dài, vải vóc', 'Ao dai and textiles', 11),
     ('thu-cong', 'Nón lá, đồ thủ công', 'Conical hats and crafts', 12),
     ('hoa-huong', 'Hoa, hương, đồ cúng', 'Flowers, incense, offerings', 13),
     ('sach-qua', 'Sách, quà lưu niệm', 'Books and souvenirs', 14),
