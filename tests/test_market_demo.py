@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 import market.demo
 import market.proof
-from market import merchants, points, registry
+from market import hours, merchants, points, registry
 from market.demo import merchants as demo
 from tests.databases import TestDatabase
 from tests.make import ROOT
@@ -53,7 +53,7 @@ def test_the_file_names_sixty_merchants_with_a_hundred_and_ten_points_all_over_t
     for shop in shops:
         assert len(shop.name) <= points.NAME_CHARS_MAX
         assert len(set(shop.points)) == len(shop.points)
-        points.check_hours(dict(shop.hours))
+        hours.check(shop.hours, param="hours")
 
 
 def test_each_is_approved_by_two_officers_and_can_be_paid(entered: TestDatabase) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import free_port
 from wallet.config import Config
+from wallet.demo.processor import standin
 from wallet.log import keyring
 from wallet.run import environment, welcome
 from wallet.run.__main__ import is_ready
@@ -207,13 +208,21 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
     demo = a_city / "demo.json"
     document = json.loads(demo.read_text())
     assert document["base_url"] == f"http://localhost:{first.port}"
-    for file in (demo, a_city / "roles.json", a_city / "secret", a_city / "log.key"):
+    for file in (demo, a_city / "roles.json", a_city / "secret", a_city / "log.key", a_city / "processor.json"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
     # no process but the launcher ever had the migrator's password
     words = json.loads((a_city / "roles.json").read_text())["embedded"]["migrator"]
-    for child in ("create_app", "create_live", "wallet.run.worker", "wallet.run.sealer"):
+    for child in ("create_app", "create_live", "wallet.run.worker", "wallet.run.sealer", "wallet.run.processor"):
         assert words not in Path(f"/proc/{child_pid(first, child)}/environ").read_text()
+
+    # the stand-in processor answers, and web was told where
+    base = standin.kept(a_city).base
+    assert base in Path(f"/proc/{child_pid(first, 'create_app')}/environ").read_text()
+    processor = http.client.HTTPConnection(base.removeprefix("http://"), timeout=10)
+    processor.request("GET", "/")
+    assert processor.getresponse().status == 200
+    processor.close()
 
     # it listens on this machine only, and so do the streams
     for port, path in ((first.port, "/readyz"), (first.live_port, "/healthz")):
