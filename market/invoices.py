@@ -26,7 +26,8 @@ from wallet.refusal import Refusal
 
 MEMO_CHARS_MAX: Final = 140
 ITEMS_MAX: Final = 60
-ITEM_CHARS_MAX: Final = 80
+ITEM_CHARS_MAX: Final = 120
+"""As long as a product's name may be."""
 NUMBER_CHARS: Final = 10
 LASTS: Final = timedelta(minutes=15)
 """A customer at the counter has paid by then; one who has not is asked anew."""

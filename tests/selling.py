@@ -13,7 +13,10 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 
 from market import invoices, merchants, points, registry
+from market.catalog import products
+from market.catalog.products import ProductOrder, StockOrder
 from market.registry import Point, StaffRole
+from tests import stalls
 from tests.make import City, Signer
 from wallet import clock
 from wallet.client import Reply
@@ -89,6 +92,27 @@ class Shop:
     def appoint(self, person: Signer, role: StaffRole | None) -> None:
         order = merchants.StaffOrder(id=OrderId(uuid4()), merchant=self.merchant, phone=person.phone, role=role)
         self.act("merchant_staff", lambda unit, claim: merchants.staff(unit, claim, order, now=clock.now()))
+
+    def offers(self, name: str, **own: Any) -> UUID:
+        """Offer a product, 25.000 đồng a pack if nothing else is said; return its id."""
+        product = uuid4()
+        self.changes(product, name, version=0, **own)
+        return product
+
+    def changes(self, product: UUID, name: str, *, version: int, **own: Any) -> None:
+        draft = stalls.draft(name, **own)
+        order = ProductOrder(
+            id=OrderId(uuid4()), merchant=self.merchant, product=product, version=version, photo="", draft=draft
+        )
+        self.act("product_put", lambda unit, claim: products.put(unit, claim, order, now=clock.now()))
+
+    def sells_out(self, product: UUID, *, left: bool = False) -> None:
+        order = StockOrder(id=OrderId(uuid4()), merchant=self.merchant, product=product, value=not left)
+        self.act("product_stock", lambda unit, claim: products.set_sold_out(unit, claim, order, now=clock.now()))
+
+    def archives(self, product: UUID) -> None:
+        order = StockOrder(id=OrderId(uuid4()), merchant=self.merchant, product=product, value=True)
+        self.act("product_archive", lambda unit, claim: products.set_archived(unit, claim, order, now=clock.now()))
 
     def judge(self, officer: Signer, to: Any, reason: str = "") -> Any:
         return judge(self.city, officer, self.merchant, to, reason)

@@ -167,7 +167,9 @@ def test_a_cashier_sees_takings_and_only_the_owner_a_days_total(city: City, cash
     assert 'id="total-sum"' in ask(city, shop.owner, at(point)).text
 
 
-@pytest.mark.parametrize(("tail", "method"), [("", "GET"), ("/thu", "GET"), ("/phieu", "POST"), ("/ma/{}.svg", "GET")])
+@pytest.mark.parametrize(
+    ("tail", "method"), [("", "GET"), ("/thu", "GET"), ("/hang", "GET"), ("/phieu", "POST"), ("/ma/{}.svg", "GET")]
+)
 def test_who_does_not_work_there_finds_no_counter(city: City, shop: Shop, tail: str, method: str) -> None:
     """Row 82: nor does somebody who works elsewhere, or who asks for a point that is none."""
     elsewhere = selling.shop(city, "Tinh dầu tràm").owner
@@ -187,6 +189,29 @@ def test_a_list_that_has_not_changed_is_not_sent_again(
     changed = ask(city, cashier, at(point, "/thu"), **{"If-None-Match": etag})
     assert changed.status_code == 200
     assert changed.headers["ETag"] != etag
+
+
+def test_a_counter_offers_what_is_on_sale_at_todays_price_and_says_what_is_sold_out(
+    city: City, cashier: Signer
+) -> None:
+    shop = selling.shop(city, "Trà cung đình")
+    shop.appoint(cashier, StaffRole.CASHIER)
+    path = at(shop.points[0], "/hang")
+    assert ask(city, cashier, path).get_json() == {"goods": []}
+    assert 'id="goods"' not in ask(city, cashier, at(shop.points[0])).text, "nothing but the keypad"
+    tea, gone, out = (shop.offers(name, price=90_000, unit="pack") for name in ("Trà sen", "Trà gừng", "Trà đá"))
+    shop.archives(gone)
+    shop.sells_out(out)
+    first = ask(city, cashier, path)
+    line = {"price": "90000", "unit": "gói"}
+    assert first.get_json()["goods"] == [
+        {"product": str(tea), "name": "Trà sen", **line, "sold_out": False},
+        {"product": str(out), "name": "Trà đá", **line, "sold_out": True},
+    ]
+    assert ask(city, cashier, path, **{"If-None-Match": first.headers["ETag"]}).status_code == 304
+    shop.changes(tea, "Trà sen", version=1, price=95_000, unit="pack")
+    assert ask(city, cashier, path).get_json()["goods"][0]["price"] == "95000"
+    assert 'id="goods"' in ask(city, cashier, at(shop.points[0])).text
 
 
 def test_a_code_is_drawn_while_it_can_be_paid_and_where_it_was_asked_for(

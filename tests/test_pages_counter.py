@@ -156,6 +156,45 @@ def test_the_code_on_the_screen_is_read_by_a_camera_and_paid_to_green(counter: C
     expect(till.locator(".taking").first).to_contain_text("ĐỦ")
 
 
+def test_what_is_sold_is_tapped_and_stands_on_the_customers_sheet(counter: Counter, till: Page) -> None:
+    shop = counter.shop
+    sweets = shop.offers("Mè xửng dẻo", price=25_000, unit="pack")
+    cake = shop.offers("Bánh bột lọc", price=3_000, unit="piece")
+    shop.sells_out(shop.offers("Tôm chua", price=60_000, unit="jar"))
+    till.reload()
+    till.locator(".way[data-way=goods]").click()
+    expect(till.locator("[data-product] .tile-name")).to_have_text(["Bánh bột lọc", "Mè xửng dẻo", "Tôm chua"])
+    expect(till.locator(".tile-add").last).to_be_disabled()
+    add = till.get_by_role("button", name="Mè xửng dẻo 25.000")
+    fewer = till.get_by_role("button", name="Bớt một: Mè xửng dẻo")
+    add.focus()
+    for _ in range(3):
+        till.keyboard.press("Enter")
+    till.locator(f'[data-product="{cake}"] .tile-add').click()
+    expect(till.locator("#amount")).to_have_text(dong(78_000))
+    fewer.click()
+    expect(till.locator("#amount")).to_have_text(dong(53_000))
+    expect(till.locator("#picked")).to_have_text("2 × Mè xửng dẻo · 1 × Bánh bột lọc")
+    shop.changes(cake, "Bánh bột lọc", version=1, price=4_000, unit="piece")
+    till.locator("#ask").click()
+    expect(till.locator("#problem-title")).to_contain_text("vừa thay đổi")
+    expect(till.locator("#amount")).to_have_text(dong(54_000))
+    till.locator("#ask").click()
+    expect(till.locator("#code-amount")).to_have_text(dong(54_000))
+    invoice = (till.locator("#code-image").get_attribute("src") or "").rpartition("/")[2].removesuffix(".svg")
+    asked = shop.read(invoice)
+    line = {"unit": "gói", "price": "25000", "count": "2", "amount": "50000"}
+    assert asked["items"][0] == {"product": str(sweets), "name": "Mè xửng dẻo", **line}
+    sheet = counter.house.enters(counter.hoa, path=f"/quet/xac-nhan?hoa-don={asked['number']}")
+    expect(sheet.locator("#invoice li")).to_have_text(
+        [f"Mè xửng dẻo 2 gói × {dong(25_000)}{dong(50_000)}", f"Bánh bột lọc 1 cái × {dong(4_000)}{dong(4_000)}"]
+    )
+    counter.done(shop.pay(counter.hoa, invoice))
+    expect(till.locator("#result-word")).to_have_text("ĐỦ")
+    till.locator("#done").click()
+    expect(till.locator("#amount")).to_have_text(dong(0))
+
+
 def test_too_little_is_amber_and_the_rest_is_asked_for_with_one_tap(counter: Counter, till: Page) -> None:
     keys(till, 35_000)
     counter.pays(30_000)
@@ -341,8 +380,21 @@ def faults(page: Page) -> dict[str, list[str]]:
 
 def test_every_view_fits_a_phone_and_a_screen_reader(counter: Counter, till_of_its_own: Page) -> None:
     page = till_of_its_own
+    page.emulate_media(reduced_motion="reduce")  # no colour is measured on its way to another
     page.evaluate(AXE)
     assert faults(page) == {}, "the keypad, and what was taken"
+    for n in range(12):
+        counter.shop.offers(f"Bánh số {n}", price=5_000 * (n + 1))
+    counter.shop.sells_out(counter.shop.offers("Trà cung đình Huế hộp thiếc loại thượng hạng", price=1_250_000))
+    page.reload()
+    page.evaluate(AXE)
+    page.locator(".way[data-way=goods]").click()
+    for n in (3, 11):
+        page.get_by_role("button", name=f"Bánh số {n} ").click()
+    page.locator("#goods-words").fill("tra CUNG dinh")
+    expect(page.locator(".tile:visible")).to_have_count(1)
+    page.locator("#goods-words").fill("")
+    assert faults(page) == {}, "the tiles"
     counter.pays(1_205_015)
     expect(page.locator("#result-word")).to_be_visible()
     assert faults(page) == {}, "a result"

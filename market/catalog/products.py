@@ -356,6 +356,15 @@ def of_merchant(
     return list(connection.execute(wanted.order_by(own.id.desc()).limit(rows_max)))
 
 
+def on_sale(connection: sa.Connection, merchant: UUID, *, rows_max: int) -> list[Any]:
+    """Return what a merchant sells now, as a customer may see it: what is left of it first, of that the newest."""
+    own = tables.product.c
+    query = sa.select(own.id, own.name, own.price, own.unit, own.sold_out).where(
+        own.merchant == merchant, own.archived.is_(False), own.taken_down.is_(False), own.merchant_open
+    )
+    return list(connection.execute(query.order_by(own.sold_out, own.id.desc()).limit(rows_max)))
+
+
 def one_of(connection: sa.Connection, product: UUID) -> Any | None:
     """Return a product as its staff sees it, or None."""
     return connection.execute(sa.select(tables.product).where(tables.product.c.id == product)).one_or_none()

@@ -6,7 +6,7 @@ Rules   Whoever works for the merchant may look; only the owner sees a day's tot
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from flask import Blueprint, Response, jsonify, make_response, render_template, 
 from flask_babel import gettext as _
 
 from market import invoices, registry, speech, takings
+from market.catalog import products, units
 from market.registry import Point, PointNotFound, StaffRole
 from market.web import tills
 from wallet import drawing
@@ -30,6 +31,9 @@ from wallet.web.state import now, state
 
 door = Blueprint("market_counter", __name__, url_prefix="/ban-hang/quay")
 
+GOODS_MAX: Final = 300
+"""Tiles on a counter, far more than a stall sells; a department store's tills have a scanner."""
+
 
 @door.get("/<uuid:point>")
 @admits(Role.CITIZEN)
@@ -41,6 +45,7 @@ def show(point: UUID) -> Response:
         # Read before the takings: what comes in between is told by the stream, and known by its entry if it was listed too.
         last = connection.execute(sa.select(sa.func.max(leaf.c.index))).scalar()
         listed = _listed(connection, found, role)
+        sells = bool(products.on_sale(connection, found.merchant, rows_max=1))
     data = {
         "point": str(found.id),
         "merchant": str(found.merchant),
@@ -49,6 +54,7 @@ def show(point: UUID) -> Response:
         "here": request.path,
         "sales": _sales(found),
         "role": str(role),
+        "items_max": invoices.ITEMS_MAX,
         "stream": _stream(found.id, who),
         "after": None if last is None else str(last),
         "clips": {name: asset(f"market/clips/{name}{speech.SUFFIX}") for name in speech.CLIPS},
@@ -56,7 +62,15 @@ def show(point: UUID) -> Response:
         "texts": _texts(),
     }
     page = make_response(
-        render_template("market/counter.html", point=found, role=str(role), data=data, sales=_sales(found))
+        render_template(
+            "market/counter.html",
+            point=found,
+            role=str(role),
+            data=data,
+            sales=_sales(found),
+            sells=sells,
+            goods_max=GOODS_MAX,
+        )
     )
     return gate.connects(page, state().config.live_origin)
 
@@ -67,7 +81,27 @@ def listed(point: UUID) -> Response:
     """Return what came in last: what the page asks while it cannot hear its stream. Unchanged: 304."""
     with state().app.connect() as connection:
         found, role = _at(connection, point, signed_in())
-        body = json.dumps(_listed(connection, found, role), ensure_ascii=False, separators=(",", ":")).encode()
+        return _tagged(_listed(connection, found, role))
+
+
+@door.get("/<uuid:point>/hang")
+@admits(Role.CITIZEN)
+def goods(point: UUID) -> Response:
+    """Return what can be tapped instead of keyed, at today's prices. Unchanged: 304."""
+    with state().app.connect() as connection:
+        found, _role = _at(connection, point, signed_in())
+        rows = products.on_sale(connection, found.merchant, rows_max=GOODS_MAX)
+    return _tagged({"goods": [_tile(row) for row in rows]})
+
+
+def _tile(row: Any) -> dict[str, Any]:
+    """Spell a product for a tile; its words are the seller's, and a customer reads them as they are."""
+    own = {"product": str(row.id), "name": row.name, "price": str(row.price), "unit": units.UNITS[row.unit].name}
+    return own | {"sold_out": row.sold_out}
+
+
+def _tagged(found: dict[str, Any]) -> Response:
+    body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
     answer = Response(body, content_type="application/json")
     answer.set_etag(hashlib.sha256(body).hexdigest()[:32])
     answer.make_conditional(request)
@@ -157,6 +191,11 @@ def _texts() -> dict[str, str]:
         "excess": _("Hoàn phần khách trả thừa"),
         "excess_done": _("Đã hoàn {difference} cho khách."),
         "code": _("Mã {tally}"),
+        "sold_out": _("Hết hàng"),
+        "fewer": _("Bớt một: {name}"),
+        "no_goods": _("Không lấy được danh sách hàng. Xin thử lại, hoặc nhập số tiền."),
+        "items_many": _("Một mã thu tiền ghi tối đa {max} món khác nhau."),
+        "changed": _("Giá hoặc hàng vừa thay đổi. Xin xem lại các món đã chọn."),
         "unsent": _("Chưa làm được: không liên lạc được hoặc máy này chưa có khoá ký."),
         "waiting": _("Đang chờ khách trả"),
         "expired": _("Mã đã hết giờ. Xin tạo mã khác."),

@@ -57,7 +57,7 @@ class ItemSchema(Strict):
     """A line of the till."""
 
     product = fields.String(load_default="", metadata={"description": "The catalog's id, or empty."})
-    name = fields.String(required=True, metadata={"description": "Up to 80 plain characters."})
+    name = fields.String(required=True, metadata={"description": "Up to 120 plain characters."})
     unit = fields.String(load_default="", metadata={"description": "Such as kg; up to 20 plain characters."})
     price = DongField(required=True)
     count = PartField(required=True, metadata={"description": "A decimal string with up to three places."})

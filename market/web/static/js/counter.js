@@ -1,5 +1,5 @@
 /**
- * The counter: key an amount, show its code, be told what came.
+ * The counter: key an amount or tap what is sold, show its code, be told what came.
  *
  * The rule of this page: the success sign and its sound come of a payment that the service told, while this page would have
  * heard of anything else too. In every other state it says CHƯA XÁC NHẬN.
@@ -11,6 +11,7 @@ import { whyNot } from "/static/js/capability.js";
 import { find } from "/static/js/keys.js";
 import { order as makeOrder, send, setClockFromPage } from "/static/js/sign.js";
 import { $, $$, data, dong, make, say, show } from "/static/js/ui.js";
+import { tiles } from "./goods.js";
 import { follow } from "./live.js";
 import { voice } from "./voice.js";
 
@@ -25,6 +26,8 @@ const SENDS_MAX = 3;
 const TIME = new Intl.DateTimeFormat("vi-VN", { hour: "2-digit", minute: "2-digit", timeZone: "Asia/Ho_Chi_Minh" });
 
 let keyed = "";
+let way = "keys"; // or "goods": how the amount comes about
+let asking = false;
 let view = "";
 let state = "";
 let current = null; // the invoice whose code is shown: {id, amount, ends}
@@ -56,9 +59,29 @@ function key(stroke) {
   if (stroke === "back") keyed = keyed.slice(0, -1);
   else if (stroke === "clear") keyed = "";
   else if ((keyed + stroke).length <= DIGITS_MAX) keyed = (keyed + stroke).replace(/^0+/, "");
-  say($("#amount"), dong(keyed || "0"));
-  $("#ask").disabled = !keyed;
+  amount();
   show($("#problem"), false);
+}
+
+/** What will be asked for, as decimal digits; "" for nothing. */
+const asked = () => (way === "keys" ? keyed : String(goods.sum() || ""));
+
+function amount() {
+  say($("#amount"), dong(asked() || "0"));
+  $("#ask").disabled = asking || !asked();
+}
+
+/** Key or tap: each keeps what it has while the other is shown. */
+async function go(to) {
+  way = to;
+  document.body.dataset.way = to;
+  sessionStorage.setItem(`way-${counter.point}`, to);
+  for (const one of $$(".way")) one.setAttribute("aria-pressed", String(one.dataset.way === to));
+  show($("#pad"), to === "keys");
+  show($("#goods"), to === "goods");
+  show($("#problem"), false);
+  amount();
+  if (to === "goods") await goods.refresh();
 }
 
 function problem(told) {
@@ -81,15 +104,25 @@ async function signed(kind, path, fields) {
   }
 }
 
+/** Sign for what is keyed or picked now; a status of null: it was not, and why is said already. */
+async function issue() {
+  if (way === "goods" && !(await goods.refresh())) return { status: null };
+  const items = way === "goods" ? { items: goods.items() } : {};
+  return signed("invoice", "/v1/invoices", { point: counter.point, amount: asked(), memo: "", ...items });
+}
+
 async function ask() {
-  if (!keyed || $("#ask").disabled) return;
+  if (asking || !asked()) return;
+  asking = true;
   $("#ask").disabled = true;
-  const { status, body } = await signed("invoice", "/v1/invoices", { point: counter.point, amount: keyed, memo: "" });
+  const { status, body } = await issue();
+  asking = false;
+  amount();
   if (status !== 201) {
-    problem(body?.title ?? words("unsent"));
-    $("#ask").disabled = false;
+    if (status !== null) problem(body?.title ?? words("unsent"));
     return;
   }
+  goods?.clear();
   key("clear");
   ask_for(body);
 }
@@ -281,6 +314,12 @@ const speech = voice(counter.clips, (on) => {
   say($("#sound-words"), words(on ? "sound_on" : "sound_off"));
 });
 
+const goods = $("#goods") && tiles(counter, {
+  words,
+  picked: amount,
+  problem: (told) => (told ? problem(told) : show($("#problem"), false)),
+});
+for (const one of $$(".way")) one.addEventListener("click", () => go(one.dataset.way));
 for (const one of $$("[data-key]")) one.addEventListener("click", () => key(one.dataset.key));
 $("#ask").addEventListener("click", ask);
 $("#drop").addEventListener("click", drop);
@@ -297,10 +336,11 @@ addEventListener("keydown", (event) => {
     if (event.key === "Escape" && view === "result") home();
     return;
   }
+  if (way === "goods") return; // its tiles are buttons, and its field takes letters
   if (/^[0-9]$/.test(event.key)) key(event.key);
   else if (event.key === "Backspace") key("back");
   else if (event.key === "Escape") key("clear");
-  else if (event.key === "Enter" && !event.target.closest("a, summary, #sound")) ask(); // also from a digit that was clicked
+  else if (event.key === "Enter" && !event.target.closest("a, summary, #sound, .way")) ask(); // also from a digit that was clicked
   else return;
   event.preventDefault();
 });
@@ -323,6 +363,7 @@ if (kept && !counter.listed.takings.some(({ invoice }) => invoice === kept.id)) 
   enter("keypad");
 }
 key("clear");
+if (goods && sessionStorage.getItem(`way-${counter.point}`) === "goods") go("goods");
 whyNot(counter.aud).then(async (reason) => {
   const own = reason ? null : await find(counter.holder);
   show($("#no-key"), own?.state !== "active");
