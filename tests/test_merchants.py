@@ -296,6 +296,23 @@ def test_an_owner_hires_and_lets_go_on_the_merchants_page(owner: Visitor, shop: 
     assert (wrong.status_code, 'id="e-phone"' in wrong.text) == (422, True)
 
 
+def test_whoever_serves_is_one_tap_from_each_counter_that_is_open(city: City) -> None:
+    shop = selling.shop(city, "Chè Hẻm")
+    cashier = Visitor(city).enter(shop.employ())
+    first, second = shop.points[0], shop.issue_point("Quầy 2")
+
+    def counters() -> list[str]:
+        return re.findall(r'href="/ban-hang/quay/([0-9a-f-]{36})"', cashier.get("/ban-hang").text)
+
+    assert counters() == [str(first), str(second)]
+    assert "Mở quầy Quầy 2, Cửa hàng chính" in words_of(cashier.get("/ban-hang"))
+    revoke = points.PointMoveOrder(id=OrderId(uuid4()), point=first)
+    shop.act("point_revoke", lambda unit, claim: points.revoke(unit, claim, revoke, now=clock.now()))
+    assert counters() == [str(second)]
+    shop.judge(city.person("Phan Văn Ngưng", Role.OPERATOR), "suspended", "Bị khiếu nại")
+    assert counters() == []
+
+
 def test_a_cashier_sees_no_staff_and_prints_no_stickers(city: City, shop: Shop) -> None:
     cashier = Visitor(city).enter(shop.employ())
     page = words_of(cashier.get(f"/ban-hang/diem/{shop.code}"))

@@ -118,10 +118,15 @@ def categories() -> list[tuple[str, str]]:
 @door.get("/ban-hang")
 @admits(Role.CITIZEN)
 def home() -> str:
-    """Show the merchants that somebody works for, or the way to become one."""
+    """Show the merchants that somebody works for, each counter one tap away, or the way to become one."""
     with state().app.connect() as connection:
         served = merchants.served_by(connection, signed_in())
-    return render_template("market/selling_home.html", served=served)
+        counters = {
+            merchant.holder: registry.points_of(connection, merchant.holder)
+            for merchant, _role in served
+            if merchant.state == "approved"
+        }
+    return render_template("market/selling_home.html", served=served, counters=counters)
 
 
 @door.get("/ban-hang/dang-ky")
