@@ -206,6 +206,16 @@ def test_too_little_is_amber_and_the_rest_is_asked_for_with_one_tap(counter: Cou
     expect(till.locator("#result-word")).to_have_text("ĐỦ")
 
 
+def test_too_little_is_let_be_with_one_tap(counter: Counter, till: Page) -> None:
+    invoice = keys(till, 35_000)
+    counter.pays(34_000)
+    expect(till.locator("#result-word")).to_have_text("THIẾU")
+    till.locator("#accept").click()
+    expect(till.locator("#result-more")).to_have_text(f"Đã chấp nhận {dong(34_000)}, không hỏi thêm {dong(1_000)}.")
+    assert till.locator("#rest").is_hidden()
+    assert counter.shop.read(invoice)["state"] == "paid"
+
+
 def test_too_much_is_blue_and_the_excess_given_back_with_one_tap(counter: Counter, till: Page) -> None:
     keys(till, 35_000)
     before = counter.house.city.available(counter.hoa)

@@ -190,6 +190,7 @@ def _texts() -> dict[str, str]:
         "today": _("{count} khoản"),
         "excess": _("Hoàn phần khách trả thừa"),
         "excess_done": _("Đã hoàn {difference} cho khách."),
+        "accepted": _("Đã chấp nhận {amount}, không hỏi thêm {difference}."),
         "code": _("Mã {tally}"),
         "sold_out": _("Hết hàng"),
         "fewer": _("Bớt một: {name}"),

@@ -225,6 +225,7 @@ function result(taking, { isSaid = true } = {}) {
 function offer() {
   show($("#result-problem"), false);
   show($("#rest"), shown.said === "under");
+  show($("#accept"), shown.said === "under");
   show($("#excess"), shown.said === "over");
   show($("#excess-ask"), shown.said === "over");
   if ($("#excess-ask")) $("#excess-ask").href = `${counter.sales}/hoan/${shown.entry}`;
@@ -259,6 +260,15 @@ async function settle(kind, path, fields) {
 async function ask_rest() {
   const made = await settle("payment_rest", "/v1/payment-rests", { payment: shown.entry });
   if (made) ask_for(made);
+}
+
+/** Let a payment be that came short. */
+async function accept() {
+  if (!(await settle("payment_accept", "/v1/payment-acceptances", { payment: shown.entry }))) return;
+  say($("#result-more"), words("accepted", { amount: dong(shown.amount), difference: dong(shown.difference) }));
+  show($("#rest"), false);
+  show($("#accept"), false);
+  $("#done").focus({ preventScroll: true });
 }
 
 async function give_back() {
@@ -325,6 +335,7 @@ $("#ask").addEventListener("click", ask);
 $("#drop").addEventListener("click", drop);
 $("#done").addEventListener("click", home);
 $("#rest").addEventListener("click", ask_rest);
+$("#accept").addEventListener("click", accept);
 $("#excess")?.addEventListener("click", give_back);
 $("#again").addEventListener("click", () => speech.again());
 $("#sound").addEventListener("click", () => speech.unlock());
