@@ -44,6 +44,7 @@ const SHEETS = {
   }),
   invoice_payment: pageOrder,
   point_payment: pageOrder,
+  charge: pageOrder,
   refund: pageOrder,
 };
 const { isOurs, ...own } = SHEETS[sign.kind]();
