@@ -146,7 +146,6 @@ MAY_CALL = MAY_ASK | {
     "log.seal",
     "log.stop_posting",
     "market.attach",
-    "market.is_open",
     "market.move_merchant",
     "market.pay_invoice",
     "market.pay_point",
