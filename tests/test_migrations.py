@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 TABLES = (
     "market.tables",
     "wallet.bills.tables",
+    "wallet.cards.tables",
     "wallet.identity.tables",
     "wallet.ledger.tables",
     "wallet.log.tables",
