@@ -52,8 +52,8 @@ CARD_PAYMENT: Final[Moves] = {
     }.items()
     for to in reaches
 }
-"""A page may be tried again with another card, and what was given up may still be paid: the acquirer's word decides. In doubt is
-left by asking only, and succeeded never."""
+"""A page may be tried again with another card, and what was given up may still be paid: the acquirer's word decides. In doubt
+is left by asking only, and succeeded never."""
 
 CARD_REFUND: Final[Moves] = {
     **{("created", to): f"card_refund.{to}" for to in ("pending", "succeeded", "failed", "in_doubt")},
@@ -61,8 +61,8 @@ CARD_REFUND: Final[Moves] = {
     **{("pending", to): f"card_refund.{to}" for to in ("succeeded", "failed")},
     ("succeeded", "failed"): "card_refund.failed",
 }
-"""From in doubt back to created: the acquirer said that it never came to be, so it is asked for again under the same id. A card's
-bank may send back what had succeeded."""
+"""From in doubt back to created: the acquirer said that it never came to be, so it is asked for again under the same id. A
+card's bank may send back what had succeeded."""
 
 CARD_DISPUTE: Final[Moves] = {
     **{("told", to): f"card_dispute.{to}" for to in ("inquiry", "closed", "opened", "won", "lost")},
