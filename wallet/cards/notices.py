@@ -205,8 +205,8 @@ def ask_again(till: Till, item: UUID, *, by: HolderId, now: datetime) -> bool:
 
 
 def _believed(till: Till, one: quarantine.Item, *, now: datetime) -> bool:
-    if one.reason in ("other_account", "wrong_mode"):
-        return False
+    if one.notice is not None and one.reason in ("other_account", "wrong_mode"):
+        return False  # whatever we read ourselves is of our own account and mode
     if one.about == About.DISPUTE:
         return disputes.record(till, till.acquirer.dispute(one.subject), cause="operator", now=now)
     if one.about != About.PAYMENT:

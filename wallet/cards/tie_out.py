@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from wallet.cards.till import CLEARING
 from wallet.ids import EntryId
 
-Why = Literal["payout_on_its_way", "line_not_read", "quarantined", "unexplained"]
+Why = Literal["payout_on_its_way", "line_not_read", "under_way", "quarantined", "unexplained"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ class TieOut:
         )
 
 
-EXPLAINED: Final[tuple[Why, ...]] = ("payout_on_its_way", "line_not_read", "quarantined")
+EXPLAINED: Final[tuple[Why, ...]] = ("payout_on_its_way", "line_not_read", "under_way", "quarantined")
 
 ENTRIES: Final = """
     SELECT l.acquirer, l.ref, x.entry FROM cards.line l
@@ -117,6 +117,8 @@ _LINES: Final = f"""
                                                    AND o.state IN ('pending', 'in_transit')) THEN 'payout_on_its_way'
                 WHEN EXISTS (SELECT 1 FROM cards.quarantine q WHERE q.acquirer = l.acquirer AND q.resolved_at IS NULL
                              AND (q.subject = l.source OR q.payment = l.payment)) THEN 'quarantined'
+                WHEN l.kind = 'charge' AND EXISTS (SELECT 1 FROM cards.payment p WHERE p.id = l.payment AND p.entry IS NULL
+                                                   AND p.state IN ('created', 'requires_action', 'processing', 'in_doubt')) THEN 'under_way'
                 ELSE 'unexplained' END AS why
     FROM cards.line l LEFT JOIN moved m ON m.acquirer = l.acquirer AND m.ref = l.ref
     WHERE l.acquirer = %(acquirer)s
