@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from wallet.config import DEMO_SECRET_MARK, Config, ConfigError
+from wallet.config import DEMO_SECRET_MARK, Config, ConfigError, StripeKeys
 
 SECRET = "ab" * 32
 URLS = {
@@ -204,3 +204,59 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     text = refusal(environ(tmp_path / "file", DEMO="1", SERVER_SECRET=None))
     assert "cannot be used" in text
+
+
+# -- the card gate --------------------------------------------------------------------------------------------------
+
+WHSEC = "whsec_0123456789abcdef"
+
+
+def stripe_of(tmp_path, *, demo: str = "0", **changes: str | None):
+    given = {"STRIPE_API_KEY": "sk_live_abc", "STRIPE_WEBHOOK_SECRETS": WHSEC, **changes}
+    return environ(tmp_path, DEMO=demo, **given)
+
+
+def test_without_keys_the_service_takes_no_cards(tmp_path):
+    assert Config.from_env(environ(tmp_path)).stripe is None
+
+
+def test_the_card_gates_keys_are_read_and_never_shown(tmp_path):
+    config = Config.from_env(stripe_of(tmp_path, STRIPE_WEBHOOK_SECRETS=f"{WHSEC}, {WHSEC}2"))
+    assert config.stripe == StripeKeys(api_key="sk_live_abc", webhook_secrets=(WHSEC, f"{WHSEC}2"))
+    assert config.stripe.live
+    assert "sk_live_abc" not in repr(config)
+    assert WHSEC not in repr(config)
+    demo = Config.from_env(
+        stripe_of(tmp_path, demo="1", STRIPE_API_KEY="rk_test_abc", STRIPE_API_BASE="http://127.0.0.1:8001")
+    ).stripe
+    assert demo is not None
+    assert (demo.live, demo.api_base) == (False, "http://127.0.0.1:8001")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"STRIPE_API_KEY": None}, "STRIPE_WEBHOOK_SECRETS is set without STRIPE_API_KEY"),
+        ({"STRIPE_WEBHOOK_SECRETS": None}, "STRIPE_API_KEY is set without STRIPE_WEBHOOK_SECRETS"),
+        ({"STRIPE_API_KEY": "pk_live_abc"}, "STRIPE_API_KEY must begin with"),
+        ({"STRIPE_API_KEY": "sk_test_abc"}, "STRIPE_API_KEY is a test key"),
+        ({"demo": "1"}, "STRIPE_API_KEY is a live key"),
+        ({"STRIPE_WEBHOOK_SECRETS": f"{WHSEC},"}, "STRIPE_WEBHOOK_SECRETS must be"),
+        ({"STRIPE_WEBHOOK_SECRETS": "secret-of-ours-0123456789"}, "STRIPE_WEBHOOK_SECRETS must be"),
+        ({"STRIPE_API_BASE": "http://127.0.0.1:8001"}, "STRIPE_API_BASE names a stand-in"),
+        *(
+            ({"demo": "1", "STRIPE_API_KEY": "sk_test_abc", "STRIPE_API_BASE": base}, "STRIPE_API_BASE must be like")
+            for base in ("https://api.stripe.com", "http://10.0.0.1:80", "http://127.0.0.1", "http://localhost:1/v1")
+        ),
+    ],
+)
+def test_keys_that_are_half_set_or_of_the_wrong_mode_are_one_line(tmp_path, changes, words):
+    text = refusal(stripe_of(tmp_path, **changes))
+    assert text.startswith(words)
+    assert "_abc" not in text
+    assert WHSEC not in text
+
+
+def test_a_stand_in_alone_is_half_set(tmp_path):
+    alone = environ(tmp_path, DEMO="1", STRIPE_API_BASE="http://127.0.0.1:8001")
+    assert refusal(alone).startswith("STRIPE_API_BASE is set without STRIPE_API_KEY")

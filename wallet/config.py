@@ -26,6 +26,9 @@ DEMO_SECRET_MARK: Final = b"trang-tien-demo:"
 DEMO_KEYS_FILE: Final = "demo.json"
 """Written by the demo city into VAR_DIR: private keys and PINs of invented people."""
 
+_LIVE_KEYS: Final = ("sk_live_", "rk_live_")
+_TEST_KEYS: Final = ("sk_test_", "rk_test_")
+
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _HOST: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}|\[[0-9a-f:.]+\]")
@@ -37,13 +40,31 @@ class ConfigError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StripeKeys:
+    """What the card gate needs. `api_base` is set for the demo's stand-in alone; otherwise it is Stripe itself.
+
+    Any of `webhook_secrets` may have signed an event: two of them while one replaces the other.
+    """
+
+    api_key: str = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(repr=False)
+    api_base: str | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether the key moves real money."""
+        return self.api_key.startswith(_LIVE_KEYS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """What a process was told when it started.
 
     The database URLs begin with `postgresql://`, which both psycopg and SQLAlchemy take. `public_origin` is
     scheme and host, with a port only where it is not the scheme's own, and no slash at the end: it is the
     `aud` of every order. `var_dir` is where this process may write. `trusted_proxy` says that every request comes
-    through a proxy of ours, whose last X-Forwarded-For hop is who asks.
+    through a proxy of ours, whose last X-Forwarded-For hop is who asks. Without `stripe` the service
+    takes no cards.
     """
 
     port: int
@@ -56,6 +77,7 @@ class Config:
     demo: bool
     server_secret: bytes = field(repr=False)
     trusted_proxy: bool = False
+    stripe: StripeKeys | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Config":
@@ -88,6 +110,7 @@ class Config:
             demo=demo,
             server_secret=_server_secret(env, var_dir, demo=demo),
             trusted_proxy=_flag(env, "TRUSTED_PROXY"),
+            stripe=_stripe(env, demo=demo),
         )
 
 
@@ -149,6 +172,39 @@ def _database_urls(env: Mapping[str, str]) -> tuple[str, str, str | None]:
         postgres_url("AUDIT_DATABASE_URL", env["AUDIT_DATABASE_URL"]),
         postgres_url("MIGRATOR_DATABASE_URL", migrator) if migrator else None,
     )
+
+
+def _stripe(env: Mapping[str, str], *, demo: bool) -> StripeKeys | None:
+    """Return the card gate's keys, or None when there are none at all."""
+    needed = ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRETS")
+    given = [name for name in (*needed, "STRIPE_API_BASE") if name in env]
+    if not given:
+        return None
+    if missing := [name for name in needed if name not in env]:
+        raise ConfigError(f"{given[0]} is set without {missing[0]}: set both to take cards, or none of them.")
+    key = env["STRIPE_API_KEY"]
+    if not key.startswith((*_LIVE_KEYS, *_TEST_KEYS)):
+        raise ConfigError("STRIPE_API_KEY must begin with sk_live_, rk_live_, sk_test_ or rk_test_.")
+    if demo and key.startswith(_LIVE_KEYS):
+        raise ConfigError("STRIPE_API_KEY is a live key: the demo (DEMO=1) charges no real card.")
+    if not demo and key.startswith(_TEST_KEYS):
+        raise ConfigError("STRIPE_API_KEY is a test key: outside the demo (DEMO is not 1) its money would not be real.")
+    secrets_ = tuple(text.strip() for text in env["STRIPE_WEBHOOK_SECRETS"].split(","))
+    if not all(re.fullmatch(r"whsec_[0-9A-Za-z+/=_-]{16,}", text) for text in secrets_):
+        raise ConfigError("STRIPE_WEBHOOK_SECRETS must be one or more of whsec_…, with a comma between.")
+    return StripeKeys(api_key=key, webhook_secrets=secrets_, api_base=_stripe_base(env, demo=demo))
+
+
+def _stripe_base(env: Mapping[str, str], *, demo: bool) -> str | None:
+    """Return where the stand-in answers; nobody else may be asked in Stripe's place."""
+    text = env.get("STRIPE_API_BASE")
+    if text is None:
+        return None
+    if not demo:
+        raise ConfigError("STRIPE_API_BASE names a stand-in: outside the demo (DEMO is not 1) leave it away.")
+    if not re.fullmatch(r"http://(127\.0\.0\.1|localhost|\[::1\]):[1-9][0-9]{0,4}", text):
+        raise ConfigError(f"STRIPE_API_BASE must be like http://127.0.0.1:8001, on this machine, not {text!r}.")
+    return text
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -15,12 +15,16 @@ Rules   No method is called inside a unit (DESIGN decision 7). Each that changes
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from wallet.money import Dong
+
+CERTAIN_AFTER: Final = timedelta(minutes=10)
+"""A request that the acquirer has not seen so long after it was sent will not reach it any more: from then on "there is
+no such payment" is the truth. Before, it may still be on its way."""
 
 # -- what can go wrong ----------------------------------------------------------------------------------------------
 
@@ -138,7 +142,9 @@ class Charge:
 
     `card` None: the person enters one on the acquirer's page, or chooses there among the customer's. `back_to` is where
     the page leads when it is done, `given_up` where when the person turns back; neither is proof of anything. `about`
-    goes onto the acquirer's record, so nothing personal; `locale` is vi or en.
+    goes onto the acquirer's record, so nothing personal; `title` is shown on the page; `locale` is vi or en.
+    `until` is when the page closes, 30 minutes to 24 hours ahead; it is kept with the id, because a repeated request must
+    name the same instant.
     """
 
     id: UUID
@@ -150,6 +156,8 @@ class Charge:
     keep_card: bool = False
     """With `card` None: link the card that is entered, for later."""
     about: Mapping[str, str] = field(default_factory=dict)
+    title: str = "Tràng Tiền"
+    until: datetime | None = None
     locale: str = "vi"
 
 
@@ -290,8 +298,10 @@ class BalanceLine:
     currency: str
     source: str
     """The ref of what caused it: a payment's charge, a refund, a dispute, a payout."""
+    payment_ref: str | None
+    """The ref of the payment that it belongs to, where there is one."""
     payment: UUID | None
-    """Our id of the payment that it belongs to, where there is one."""
+    """Our id of that payment, where the line itself tells; a dispute's or a refund's may not."""
     refund: UUID | None
     """Our id of the refund, where it is one."""
     at: datetime
@@ -393,7 +403,9 @@ class Acquirer(Protocol):
         """
 
     def find_payment(self, *, id: UUID, customer: str, since: datetime) -> Payment | None:
-        """Ask for a payment by our id, for when its answer was lost; None if it never came to be.
+        """Ask for a payment by our id, for when its answer was lost; None if it is not there.
+
+        None is final only `CERTAIN_AFTER` the request: until then it may still be on its way.
 
         Args:
             since: when it was begun, or before: what is older is not looked at.
@@ -413,7 +425,7 @@ class Acquirer(Protocol):
         """Ask where a refund stands."""
 
     def find_refund(self, *, id: UUID, payment_ref: str) -> Refund | None:
-        """Ask for a refund by our id, for when its answer was lost; None if it never came to be."""
+        """Ask for a refund by our id, for when its answer was lost; None as for `find_payment`."""
 
     def dispute(self, ref: str) -> Dispute:
         """Ask where a chargeback stands."""

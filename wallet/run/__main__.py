@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from wallet.config import Config, ConfigError, port_of
-from wallet.run import environment, migrate, welcome
+from wallet.demo.processor import standin
+from wallet.run import environment, migrate, processor, welcome
 from wallet.run.faults import Fault
 from wallet.run.supervisor import Child, Stopped, StopSignals, supervise
 
@@ -60,12 +61,17 @@ def children_of(config: Config) -> list[Child]:
     environ = environment.child_environ(config, os.environ)
     gunicorn = ["-m", "gunicorn", "--config", "python:wallet.run.gunicorn_conf", "wsgi:create_app()"]
     logs = config.var_dir / "log"
-    return [
+    children = [
         Child("web", [sys.executable, *gunicorn], environ, logs / "web.log"),
         Child("worker", [sys.executable, "-m", "wallet.run.worker"], environ, logs / "worker.log"),
         # Stopped last: what the others told until they ended is sealed.
         Child("sealer", [sys.executable, "-m", "wallet.run.sealer"], environ, logs / "sealer.log"),
     ]
+    if processor.is_used(config):
+        apart = processor.child_environ(config, os.environ)
+        command = [sys.executable, "-m", "wallet.run.processor"]
+        children.insert(0, Child("processor", command, apart, logs / "processor.log"))
+    return children
 
 
 def load_demo(config: Config) -> None:
@@ -161,6 +167,8 @@ def run(stop: StopSignals) -> None:
     is_embedded = not any(os.environ.get(name, "").strip() for name in environment.URL_NAMES)
     with contextlib.ExitStack() as stack:
         stack.enter_context(environment.sole_launcher(folder))
+        if os.environ.get("DEMO", "1").strip() != "0":
+            standin.on_a_free_port(folder)
         if is_embedded:
             say(f"Starting PostgreSQL in {folder / 'pg'} …")
         config = stack.enter_context(environment.city(os.environ, say=say))

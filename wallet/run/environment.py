@@ -5,7 +5,7 @@ What    `with city(os.environ) as config:` for everything that works on the chec
         configuration in its environment: `python -m wallet.run.environment python -m wallet.ledger.proof`.
 Rules   Nothing set: the embedded PostgreSQL in VAR_DIR/pg, up while the block runs. Only DATABASE_URL: that
         database, where its role makes the three logins. All three URLs: used as they are. Two of three:
-        refused.
+        refused. A demo that is given no keys of Stripe's takes its cards over the stand-in processor.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from wallet.config import Config, ConfigError, postgres_url
+from wallet.demo.processor import standin
 from wallet.run import roles
 from wallet.run.faults import Fault
 from wallet.run.postgres import Cluster
@@ -27,6 +28,9 @@ DATABASE: Final = "trangtien"
 """The demo city's database in the embedded cluster."""
 
 URL_NAMES: Final = ("DATABASE_URL", "AUDIT_DATABASE_URL", "MIGRATOR_DATABASE_URL")
+
+
+STRIPE_NAMES: Final = ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRETS", "STRIPE_API_BASE")
 
 
 def say_nothing(_: str) -> None:
@@ -63,7 +67,7 @@ def city(
     Raises:
         Fault, ConfigError: one line each.
     """
-    env = {"DEMO": "1", **{name: value for name, value in environ.items() if value.strip()}}
+    env = _with_cards({"DEMO": "1", **{name: value for name, value in environ.items() if value.strip()}})
     given = [name for name in URL_NAMES if name in env]
     if not given:
         cluster = embedded(env, say=say)
@@ -90,9 +94,10 @@ def city(
 
 def child_environ(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a process that works with `config`: never the migrator's URL."""
-    env = {name: value for name, value in environ.items() if name not in URL_NAMES}
+    env = {name: value for name, value in environ.items() if name not in (*URL_NAMES, *STRIPE_NAMES)}
     return {
         **env,
+        **_named_stripe(config),
         "PORT": str(config.port),
         "PUBLIC_ORIGIN": config.public_origin,
         "DATABASE_URL": config.database_url,
@@ -131,6 +136,23 @@ def sole_launcher(folder: Path) -> Iterator[None]:
         file.flush()
         yield
         file.truncate(0)
+
+
+def _with_cards(env: dict[str, str]) -> dict[str, str]:
+    """Let a demo that names no card processor use the stand-in."""
+    if env["DEMO"] != "1" or any(name in env for name in STRIPE_NAMES):
+        return env
+    return {**env, **standin.kept(var_dir(env)).environ}
+
+
+def _named_stripe(config: Config) -> dict[str, str]:
+    if config.stripe is None:
+        return {}
+    named = {
+        "STRIPE_API_KEY": config.stripe.api_key,
+        "STRIPE_WEBHOOK_SECRETS": ",".join(config.stripe.webhook_secrets),
+    }
+    return {**named, "STRIPE_API_BASE": config.stripe.api_base} if config.stripe.api_base else named
 
 
 def _named(urls: roles.Urls) -> dict[str, str]:

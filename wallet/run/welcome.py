@@ -31,6 +31,8 @@ def text(config: Config) -> str:
             "",
             f"  With keys: {config.var_dir / DEMO_KEYS_FILE}. SMS codes: {config.var_dir / 'outbox'}.",
         ]
+    if config.stripe and config.stripe.api_base:
+        lines += [f"  Card processor (giả lập, a stand-in): {config.stripe.api_base}"]
     lines += [f"  Logs: {config.var_dir / 'log'}. Prove the books: make prove. Ctrl-C stops everything.", ""]
     return "\n".join(lines)
 
