@@ -315,6 +315,7 @@ class Pretend:
                 net=amount - fee,
                 currency="VND",
                 source=source,
+                payment_ref=self.of(payment).ref if payment else None,
                 payment=payment,
                 refund=refund,
                 at=clock.now(),

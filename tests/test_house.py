@@ -59,6 +59,7 @@ OPEN = {
     "/q/<serial>",
     "/readyz",
     "/static/<path:filename>",
+    "/stripe/events",
     "/v1/verify",
     "/xac-minh",
     "/xac-minh/<number>",

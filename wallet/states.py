@@ -52,7 +52,8 @@ CARD_PAYMENT: Final[Moves] = {
     }.items()
     for to in reaches
 }
-"""A page may be tried again with another card, and what was given up may still be paid: the acquirer's word decides. In doubt
+"""A page may be tried again with another card, and what was given up may still be paid: the acquirer's word decides.
+In doubt
 is left by asking only, and succeeded never."""
 
 CARD_REFUND: Final[Moves] = {

@@ -291,7 +291,7 @@ CREATE TABLE cards.line (
     CONSTRAINT line_entry_fkey FOREIGN KEY(entry) REFERENCES ledger.entry (id)
 );
 COMMENT ON TABLE cards.line IS 'our account at an acquirer, line by line; its sum is what the acquirer owes us';
-COMMENT ON COLUMN cards.line.payment IS 'ours, as the line says';
+COMMENT ON COLUMN cards.line.payment IS 'ours, as the line says or its ref tells';
 COMMENT ON COLUMN cards.line.refund IS 'ours, as the line says';
 COMMENT ON COLUMN cards.line.entry IS 'what booked its fee';
 CREATE INDEX line_at_idx ON cards.line (acquirer, at);

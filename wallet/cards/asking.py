@@ -1,8 +1,8 @@
 """Asking: the calls that charge a card, once each, and the inquiries that find out what came of them.
 
 Rule    A payment is asked for once, by whoever set `called_at`. When its answer is lost it is in doubt, and only ever asked
-        about; if the acquirer still knows nothing of it after NEVER_CAME, it never came to be. Should it come all the same,
-        its money is booked as any other.
+        about; if the acquirer still knows nothing of it after `CERTAIN_AFTER`, it never came to be. Should it come
+        all the same, its money is booked as any other.
 """
 
 import logging
@@ -24,8 +24,8 @@ log = logging.getLogger("wallet.cards")
 
 ANSWER_MAX: Final = timedelta(minutes=1)
 """A call that has not been recorded after this long has no answer: longer than the gate waits for one."""
-NEVER_CAME: Final = timedelta(minutes=10)
-"""After this long an acquirer that knows nothing of a payment will not come to know it: the call has long ended."""
+PAGE_MIN: Final = timedelta(minutes=30)
+"""The shortest that an acquirer keeps a page open; where less is left, we close it ourselves."""
 SINCE: Final = timedelta(minutes=5)
 """How far before its order a payment is looked for: the acquirer's clock is not ours."""
 
@@ -79,7 +79,7 @@ def inquire(till: Till, payment: UUID, *, cause: str, now: datetime, ref: str | 
         seen = till.acquirer.find_payment(id=ours.id, customer=customer, since=ours.made_at - SINCE)
     if seen is not None:
         return settling.record(till, payment, seen, cause=cause, now=now)
-    if ours.called_at is not None and ours.called_at + NEVER_CAME <= now:
+    if ours.called_at is not None and ours.called_at + gate.CERTAIN_AFTER <= now:
         _move(till, payment, "cancelled", cause="never_came", now=now)
     return False
 
@@ -126,6 +126,7 @@ def _charge(till: Till, ours: Payment, *, now: datetime) -> Charge:
         back_to=back,
         given_up=back,
         about={"purpose": ours.purpose},
+        until=ours.expires_at if ours.expires_at - now >= PAGE_MIN else None,
         locale=ours.locale,
     )
 

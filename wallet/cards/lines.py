@@ -9,13 +9,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from wallet import db, ids
 from wallet.canonical import Json
-from wallet.cards import quarantine, tables
+from wallet.cards import payments, quarantine, tables
 from wallet.cards.till import CURRENCY, Till, book, clearing, house, word
 from wallet.events import Event
 from wallet.gates import acquirer as gate
@@ -64,7 +65,7 @@ def _take(unit: sa.Connection, *, till: Till, line: BalanceLine, now: datetime) 
             fee=line.fee,
             net=line.net,
             source=line.source,
-            payment=line.payment,
+            payment=_paid(unit, till, line),
             refund=line.refund,
             at=line.at,
             available_at=line.available_at,
@@ -80,6 +81,14 @@ def _take(unit: sa.Connection, *, till: Till, line: BalanceLine, now: datetime) 
         entry = _fee(unit, till, line, fee, now=now)
         unit.execute(sa.update(table).where(table.c.acquirer == till.name, table.c.ref == line.ref).values(entry=entry))
     return 1
+
+
+def _paid(unit: sa.Connection, till: Till, line: BalanceLine) -> UUID | None:
+    """Return our id of the payment that a line belongs to: as it tells itself, or by the acquirer's ref."""
+    if line.payment is not None or line.payment_ref is None:
+        return line.payment
+    found = payments.of_ref(unit, till.name, ref=line.payment_ref, id=None)
+    return found.id if found else None
 
 
 def _fee(unit: sa.Connection, till: Till, line: BalanceLine, fee: int, *, now: datetime) -> EntryId:

@@ -27,8 +27,9 @@ TOPUP: Final = "topup"
 CARD: Final = "card"
 """The use of money that a card pays directly."""
 
-PAGE_LIFE: Final = timedelta(minutes=30)
-"""How long a payment waits for its person before it is given up."""
+PAGE_LIFE: Final = timedelta(minutes=35)
+"""How long a payment waits for its person before it is given up: the half hour that a page has to be open, and time
+to get there."""
 OPEN_MAX: Final = 10
 """Payments of one holder that may be open at a time."""
 OPEN: Final = ("created", "requires_action", "processing", "in_doubt")
@@ -269,8 +270,10 @@ def recent(connection: sa.Connection, holder: HolderId) -> list[Payment]:
 
 
 def standing(connection: sa.Connection, states: tuple[str, ...], *, rows_max: int) -> list[Payment]:
-    """Return payments in these states, oldest first."""
-    query = _query().where(tables.payment.c.state.in_(states)).order_by(tables.payment.c.made_at).limit(rows_max)
+    """Return payments in these states, first those that were not asked about the longest."""
+    table = tables.payment
+    waited = sa.func.coalesce(table.c.asked_at, table.c.made_at)
+    query = _query().where(table.c.state.in_(states)).order_by(waited).limit(rows_max)
     return [Payment(**row._mapping) for row in connection.execute(query)]
 
 

@@ -103,8 +103,9 @@ def of_ref(connection: sa.Connection, acquirer: str, *, ref: str, id: UUID | Non
 
 
 def standing(connection: sa.Connection, *, rows_max: int) -> list[Refund]:
-    """Return refunds that are not over, oldest first."""
-    query = _query().where(tables.refund.c.state.in_(OPEN)).order_by(tables.refund.c.made_at).limit(rows_max)
+    """Return refunds that are not over, first those that were not asked about the longest."""
+    waited = sa.func.coalesce(tables.refund.c.asked_at, tables.refund.c.made_at)
+    query = _query().where(tables.refund.c.state.in_(OPEN)).order_by(waited).limit(rows_max)
     return [Refund(**row._mapping) for row in connection.execute(query)]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -10,7 +11,9 @@ from wallet import db
 from wallet.cards import asking, disputes, lines, linked, notices, payments, refunds
 from wallet.cards.payments import Payment
 from wallet.cards.till import Till
-from wallet.gates.acquirer import AcquirerError
+from wallet.gates.acquirer import AcquirerError, Busy, InDoubt
+from wallet.ledger.refusals import PostingStopped
+from wallet.refusal import Refusal
 
 log = logging.getLogger("wallet.cards")
 
@@ -25,30 +28,56 @@ ASK_SHARE: Final = 10
 
 def soon(till: Till, *, now: datetime) -> None:
     """Carry on what is under way: notices, payments, refunds and linkings."""
+    round_ = _Round(now)
     with till.database.connect() as connection:
         told = notices.waiting(connection, till.name, rows_max=AT_ONCE_MAX)
         open_ = payments.standing(connection, payments.OPEN, rows_max=AT_ONCE_MAX)
     for ref in told:
-        _try(notices.handle, till, ref, now=now)
+        round_.step(notices.handle, till, ref)
     for one in open_:
-        _try(_carry_on, till, one, now=now)
-    _refunds(till, now=now)
+        round_.step(_carry_on, till, one)
+    _refunds(till, round_, now=now)
     with till.database.connect() as connection:
         linkings = linked.due(connection, before=now - ASK_FIRST, rows_max=AT_ONCE_MAX)
     for linking in linkings:
-        _try(linked.ask, till, linking, now=now)
+        round_.step(linked.ask, till, linking)
     db.unit(till.database, lambda unit: linked.give_up(unit, now=now))
 
 
 def later(till: Till, *, now: datetime) -> None:
     """Read the acquirer's account: lines with their fees, payouts, chargebacks, and what it told while our door was shut."""
+    round_ = _Round(now)
     with till.database.connect() as connection:
         denied = disputes.standing(connection, till.name)
-    _try(lines.read, till, now=now)
-    _try(lines.read_payouts, till, now=now)
+    round_.step(lines.read, till)
+    round_.step(lines.read_payouts, till)
     for ref in denied:
-        _try(_dispute, till, ref, now=now)
-    _try(notices.catch_up, till, now=now)
+        round_.step(_dispute, till, ref)
+    round_.step(notices.catch_up, till)
+
+
+@dataclass(slots=True)
+class _Round:
+    """A round's steps. Once the acquirer does not answer, the rest wait for the next round: each would wait for it anew."""
+
+    now: datetime
+    away: bool = False
+
+    def step(self, do: Callable[..., object], *given: object) -> None:
+        """Take a step, which may fail for its own reasons."""
+        if self.away:
+            return
+        try:
+            do(*given, now=self.now)
+        except (InDoubt, Busy) as fault:
+            log.warning("the acquirer is away: %s", fault)
+            self.away = True
+        except AcquirerError as fault:
+            log.warning("the acquirer: %s", fault)
+        except PostingStopped:
+            raise
+        except Refusal as refusal:  # of the books: it waits for a later round, and must not hold up the others
+            log.exception("what the acquirer said could not be booked: %s", refusal.code)
 
 
 def _carry_on(till: Till, one: Payment, *, now: datetime) -> None:
@@ -75,28 +104,20 @@ def _ask_refund(till: Till, refund: UUID, *, now: datetime) -> None:
     refunds.inquire(till, refund, cause="inquiry", now=now)
 
 
-def _refunds(till: Till, *, now: datetime) -> None:
+def _refunds(till: Till, round_: _Round, *, now: datetime) -> None:
     db.unit(till.database, lambda unit: refunds.take_up(unit, now=now))
     with till.database.connect() as connection:
         back = refunds.standing(connection, rows_max=AT_ONCE_MAX)
     for one in back:
         if one.state == "created" and one.called_at is None:
-            _try(refunds.send, till, one.id, now=now)
+            round_.step(refunds.send, till, one.id)
         elif one.state == "created":
             if one.called_at is not None and one.called_at + refunds.ANSWER_MAX <= now:
                 refunds.doubt(till, one.id, now=now)
         elif _due(one.asked_at or one.made_at, one.made_at, now=now):
-            _try(_ask_refund, till, one.id, now=now)
+            round_.step(_ask_refund, till, one.id)
 
 
 def _due(asked: datetime, made: datetime, *, now: datetime) -> bool:
     """Say whether it is time to ask again: less often the longer it takes."""
     return now - asked >= max(ASK_FIRST, (now - made) / ASK_SHARE)
-
-
-def _try(step: Callable[..., object], *given: object, now: datetime) -> None:
-    """Take a step; an acquirer that does not answer, or will not, is asked again in a later round."""
-    try:
-        step(*given, now=now)
-    except AcquirerError as fault:
-        log.warning("the acquirer: %s", fault)

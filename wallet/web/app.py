@@ -25,6 +25,7 @@ from werkzeug.wsgi import get_path_info
 
 from wallet import city, clock, db, money
 from wallet.bills import agencies as _agencies
+from wallet.cards import opening
 from wallet.config import Config
 from wallet.ledger import guard
 from wallet.limits import Limits
@@ -34,6 +35,8 @@ from wallet.web import (
     accounts,
     audit,
     bills,
+    card_room,
+    cards,
     citizen,
     confirmation,
     desk,
@@ -53,6 +56,7 @@ from wallet.web import (
     rooms,
     send,
     tiles,
+    topup,
     transfers,
     verify,
 )
@@ -67,6 +71,8 @@ DOORS: Final = (
     accounts,
     audit,
     bills,
+    card_room,
+    cards,
     citizen,
     confirmation,
     desk,
@@ -83,6 +89,7 @@ DOORS: Final = (
     rooms,
     send,
     tiles,
+    topup,
     transfers,
     verify,
 )
@@ -170,9 +177,11 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
         TRAP_HTTP_EXCEPTIONS=False,
     )
     app.url_map.merge_slashes = False  # a redirect would name the Host that the caller made up
+    database = db.engine(config.database_url, name="web")
     app.extensions["wallet"] = State(
         config=config,
-        app=db.engine(config.database_url, name="web"),
+        app=database,
+        till=opening.of(config, database),
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
@@ -259,6 +268,7 @@ def _context() -> dict[str, Any]:
     return {
         "city": state().city,
         "demo": config.demo,
+        "takes_cards": state().till is not None,
         "me": {
             "holder_id": str(who.holder),
             "name": who.name,

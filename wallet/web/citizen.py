@@ -34,7 +34,7 @@ door = Blueprint("citizen", __name__)
 
 RECENT_ROWS: Final = 5
 HISTORY_ROWS: Final = 30
-SHEETS: Final = ("/thanh-toan?", "/chuyen-tien/xac-nhan?")
+SHEETS: Final = ("/thanh-toan?", "/chuyen-tien/xac-nhan?", "/nap-tien/xac-nhan?", "/thanh-toan-the?")
 """The confirm sheets, to which somebody without a key comes back with one."""
 
 
@@ -124,6 +124,7 @@ def confirm() -> str | Response:
         remains=account.available - total,
         short=closed is None and account.available < total,
         sign=None if closed else sign,
+        by_card=str(bills[0].id) if state().till and not closed and len(bills) == 1 else None,
         problem=problem,
     )
 

@@ -16,6 +16,14 @@ import { $, data, refusalTexts, say, show, text, textOf } from "./ui.js";
 
 const sign = data("sign-data");
 const holder = sign.signer;
+/** What is done is that it was ordered: the page it leads to follows the card. */
+const byCard = () => ({
+  id: sign.order,
+  path: sign.path,
+  fields: { ...sign.own, amount: sign.amount, card: sign.card },
+  extra: { bills: [], total: sign.amount },
+  isOurs: ({ id }) => id === sign.order,
+});
 const SHEETS = {
   bill_payment: () => ({
     path: "/v1/bill-payments",
@@ -34,6 +42,8 @@ const SHEETS = {
     extra: { bills: [], total: sign.amount },
     isOurs: ({ id }) => id === sign.order,
   }),
+  card_topup: byCard,
+  card_payment: byCard,
 };
 const { isOurs, ...own } = SHEETS[sign.kind]();
 const button = $("#pay-button");
