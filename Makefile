@@ -68,6 +68,10 @@ bench: $(VENV)/run.stamp ## Measure against peers; figures to var/bench.json (AR
 bench-growth: $(VENV)/run.stamp ## Measure at ten million postings; some 15 minutes and 40 GB (ARGS="--postings 1000000")
 	@$(BIN)/python -m bench.growth $(ARGS)
 
+.PHONY: clips
+clips: $(VENV)/run.stamp ## Record anew what a counter says (needs espeak-ng, sox, libsox-fmt-mp3 and lame)
+	@$(BIN)/python -m market.clips
+
 .PHONY: migrate
 migrate: $(VENV)/run.stamp ## Bring the configured database, or else the one in var/pg, to the newest migration
 	@$(BIN)/python -m wallet.run.migrate

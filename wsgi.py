@@ -5,10 +5,13 @@ from collections.abc import Callable
 
 from flask import Flask
 
+import market.demo
 import market.web
+from market.live import Counters
 from wallet import db, demo, jobs
 from wallet.config import Config
 from wallet.demo.people import CITIZENS
+from wallet.live.app import Live
 from wallet.web import app
 
 
@@ -27,6 +30,12 @@ def create_worker(config: Config | None = None) -> jobs.Worker:
     return jobs.Worker(config or Config.from_env(os.environ))
 
 
+def create_live(config: Config | None = None) -> Live:
+    """Make the application of the process of streams; gunicorn calls it as `wsgi:create_live()`."""
+    config = config or Config.from_env(os.environ)
+    return Live(config, Counters(config.server_secret))
+
+
 def load_demo(config: Config, *, log: Callable[[str], None], citizens: int = CITIZENS) -> None:
-    """Load the demo city, as `wallet.demo.load` says."""
-    demo.load(config=config, log=log, citizens=citizens)
+    """Load the demo city and its market, as `wallet.demo.load` says."""
+    demo.load(config=config, log=log, citizens=citizens, more=[market.demo.enter])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import figures, http_payment, ledger, log, proving
+from bench import counter, figures, http_payment, ledger, log, proving
 from bench.crew import Pace
 from bench.figures import Figure
 from bench.peers import hordak
@@ -50,10 +50,16 @@ def _log() -> list[Figure]:
         return log.measure(config, url, Pace())
 
 
+def _counter() -> list[Figure]:
+    with own_database() as (config, _):
+        return counter.measure(http_payment.own_port(config), counter.Size())
+
+
 PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "ledger": _ledger,
     "http": _http,
     "log": _log,
+    "counter": _counter,
     "prove": proving.measure,
 }
 

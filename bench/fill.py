@@ -167,9 +167,25 @@ INSERT INTO ledger.authority (id, kind, signer, order_id, order_kind, key_id, di
     FROM fill.entry ORDER BY n;
 INSERT INTO ledger.entry (id, authority, kind, effective_at, posted_at)
     SELECT entry, authority, kind, effective_at, at FROM fill.entry ORDER BY n;
-INSERT INTO ledger.outcome (authority, status, body, entries)
-    SELECT authority, 201, convert_to(format('{"entry":"%%s","order":"%%s","said":"%%s"}', entry, order_id, body), 'UTF8'),
-           ARRAY[entry] FROM fill.entry ORDER BY n;
+CREATE TEMP TABLE counted ON COMMIT DROP AS
+    SELECT e.n, e.signer, c.bucket, date_trunc(c.period, e.at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AS starts,
+           p.amount
+    FROM fill.entry e JOIN (SELECT n, sum(amount)::bigint AS amount FROM fill.posting GROUP BY n) AS p ON p.n = e.n
+    JOIN (VALUES ('transfer', 'general_month', 'month'), ('transfer', 'step_up_day', 'day'),
+                 ('bill_payment', 'general_month', 'month')) AS c (kind, bucket, period) ON c.kind = e.order_kind;
+INSERT INTO ledger.outcome (authority, status, body, entries, counted)
+    SELECT e.authority, 201,
+           convert_to(format('{"entry":"%%s","order":"%%s","said":"%%s"}', e.entry, e.order_id, e.body), 'UTF8'),
+           ARRAY[e.entry], c.said
+    FROM fill.entry e
+    LEFT JOIN (SELECT n, jsonb_agg(jsonb_build_object('bucket', bucket, 'starts', starts, 'amount', amount,
+                                                      'cap', %(cap)s::bigint)) AS said
+               FROM counted GROUP BY n) AS c ON c.n = e.n
+    ORDER BY e.n;
+INSERT INTO ledger.usage AS u (holder, bucket, starts, used)
+    SELECT signer, bucket, starts, sum(amount) FROM counted GROUP BY 1, 2, 3
+    ON CONFLICT (holder, bucket, starts) DO UPDATE SET used = u.used + EXCLUDED.used;
+DROP TABLE counted;
 INSERT INTO ledger.posting (entry, line, debit, credit, amount, effective_at, posted_at)
     SELECT p.entry, p.line, p.debit, p.credit, p.amount, e.effective_at, e.at
     FROM fill.posting p JOIN fill.entry e ON e.n = p.n ORDER BY p.n, p.line;
@@ -197,6 +213,9 @@ JOIN (SELECT x.account, sum(x.amount)::bigint AS amount FROM (
 WHERE b.account = a.id;
 """
 
+CAP: Final = 10**15
+"""Of each limit: whose money it is was drawn without looking at what they had used."""
+
 INSTANT: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 FILLED: Final = ("authority", "outcome", "entry", "posting", "event")
 
@@ -217,7 +236,7 @@ def city(
     with psycopg.connect(superuser_url, autocommit=True) as admin, _quickly(admin):
         admin.execute("SELECT setseed(0.1121)")
         before = began - timedelta(hours=1) - datetime.now(UTC)
-        common = {"before": before, "instant": INSTANT, "wallets": wallets, "lines": LINES, "topup": TOPUP}
+        common = {"before": before, "instant": INSTANT, "wallets": wallets, "lines": LINES, "topup": TOPUP, "cap": CAP}
         common |= signing.keys if signing else {"key_ids": [], "xs": [], "ys": []}
         _run(admin, _FOUND, common)
         for first in range(0, wallets, CHUNK):

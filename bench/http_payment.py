@@ -42,16 +42,16 @@ WARMUP = 200
 
 def measure(config: Config) -> list[Figure]:
     """Measure in a database that may be filled, and return the figures."""
-    town = _Town(config)
+    town = Town(config)
     bodies = town.bills_to_pay(PAYMENTS + WARMUP)
     town.close()
-    with _serving(config) as server:
+    with serving(config) as server:
         warm, rest = bodies[:WARMUP], bodies[WARMUP:]
-        _checked(run(config.port, [request(client, "/v1/bill-payments", body) for client, body in warm], expect=201))
+        checked(run(config.port, [request(client, "/v1/bill-payments", body) for client, body in warm], expect=201))
         verify = [request(client, "/v1/verify", body) for client, body in rest]
-        only_verified = _checked(run(config.port, verify, expect=204))
+        only_verified = checked(run(config.port, verify, expect=204))
         payments = [request(client, "/v1/bill-payments", body) for client, body in rest]
-        paid = _checked(run(config.port, payments, expect=201))
+        paid = checked(run(config.port, payments, expect=201))
         assert server.poll() is None, "the server is still there"
     route = "verify-only route, same run"
     return [
@@ -71,14 +71,15 @@ def request(client: Client, path: str, body: bytes) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def _checked(done: Run) -> Run:
+def checked(done: Run) -> Run:
+    """Return the run if every request was answered as it should be."""
     if done.others:
         raise SystemExit(f"requests were not answered as they should: {done.others}")
     return done
 
 
 @contextmanager
-def _serving(config: Config) -> Iterator["subprocess.Popen[bytes]"]:
+def serving(config: Config) -> Iterator["subprocess.Popen[bytes]"]:
     """Run gunicorn as `make run` does."""
     command = [sys.executable, "-m", "gunicorn", "--config", "python:wallet.run.gunicorn_conf", "wsgi:create_app()"]
     child = subprocess.Popen(command, env=environment.child_environ(config, os.environ))
@@ -97,7 +98,7 @@ def _serving(config: Config) -> Iterator["subprocess.Popen[bytes]"]:
         child.wait(timeout=20)
 
 
-class _Town:
+class Town:
     """People, agencies and bills to measure with, made by the real verbs."""
 
     def __init__(self, config: Config) -> None:
@@ -109,11 +110,12 @@ class _Town:
         self.bank = db.unit(self.engine, lambda unit: holders.register(unit, kind="outside", now=now))
 
     def close(self) -> None:
+        """Let go of the database."""
         self.engine.dispose()
 
     def bills_to_pay(self, number: int) -> list[tuple[Client, bytes]]:
         """Make so many bills, two lines each, and an order that pays each one."""
-        payers = [self._payer(index, number) for index in range(PAYERS)]
+        payers = [self.payer(index, number) for index in range(PAYERS)]
         offices = [self._office(code) for code in list(self.city.agencies)[:10]]
         orders = []
         for index in range(number):
@@ -123,7 +125,8 @@ class _Town:
         db.unit(self.engine, lambda unit: ledger.fold(unit, accounts=100_000))
         return orders
 
-    def _payer(self, index: int, number: int) -> Client:
+    def payer(self, index: int, number: int) -> Client:
+        """Make somebody with a key, and money for so many payments."""
         now, key = clock.now(), PrivateKey.generate()
 
         def work(unit: sa.Connection) -> tuple[HolderId, UUID]:
@@ -226,8 +229,15 @@ class _Town:
 
 
 def own_port(config: Config) -> Config:
-    """Return the configuration with a free port of this machine, so that a running city is not disturbed."""
-    with socket.socket() as probe:
+    """Return the configuration with free ports of this machine, so that a running city is not disturbed."""
+    with socket.socket() as probe, socket.socket() as other:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    return replace(config, port=port, public_origin=f"http://localhost:{port}")
+        other.bind(("127.0.0.1", 0))
+        port, live = probe.getsockname()[1], other.getsockname()[1]
+    return replace(
+        config,
+        port=port,
+        public_origin=f"http://localhost:{port}",
+        live_port=live,
+        live_origin=f"http://localhost:{live}",
+    )

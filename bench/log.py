@@ -44,7 +44,7 @@ def measure(config: Config, url: str, pace: Pace, *, postings: int = POSTINGS) -
     """
     flush.require_durable(config.database_url)
     fill.city(url, wallets=pace.clients * ACCOUNTS_OF_A_CLIENT, postings=postings)
-    with _folder(config.var_dir) as var_dir:
+    with own_folder(config.var_dir) as var_dir:
         return [*_seal(config, url, var_dir), *_payments(config, url, var_dir, pace)]
 
 
@@ -136,7 +136,7 @@ def _sealer(config: Config, var_dir: Path) -> Iterator[Sealer]:
 
 
 @contextmanager
-def _folder(beside: Path) -> Iterator[Path]:
+def own_folder(beside: Path) -> Iterator[Path]:
     """Have a VAR_DIR of the bench's own, on the same disk as the database."""
     beside.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="bench-log-", dir=beside))

@@ -153,20 +153,16 @@ def batches(config: Config, payer: Payer, payees: Sequence[UUID]) -> Prepare:
 
 
 MERCHANTS: Final = """
-INSERT INTO ledger.chart (code, name, name_en, normal, floor, held_by) VALUES
-    ('merchant', 'Phải trả điểm bán', 'Merchants', 'credit', 0, 'holder'),
-    ('merchant_fee', 'Thu phí điểm bán', 'Merchant fees', 'credit', NULL, 'house') ON CONFLICT DO NOTHING;
 INSERT INTO ledger.flow (kind, authority, order_kind, debit, credit, debit_of) VALUES
     ('payment', 'signed_order', 'payment', 'wallet', 'merchant', 'signer'),
     ('payment', 'signed_order', 'payment', 'merchant', 'merchant_fee', 'payee') ON CONFLICT DO NOTHING;
 WITH opened AS (
     INSERT INTO ledger.account (id, code, holder, normal, floor)
     SELECT gen_random_uuid(), 'merchant', a.holder, 'credit', 0 FROM ledger.account a WHERE a.code = 'wallet'
-    UNION ALL SELECT gen_random_uuid(), 'merchant_fee', NULL, 'credit', NULL
     RETURNING id, floor
 ) INSERT INTO ledger.balance (account, floor) SELECT id, floor FROM opened;
 """
-"""Merchants and their fee, as a later migration will bring them: each payer of the bench has a stall as well."""
+"""Each payer of the bench has a stall as well, and pays a fee that no tariff asks for yet."""
 
 
 def merchants(superuser_url: str) -> tuple[dict[UUID, UUID], UUID]:

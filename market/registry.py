@@ -45,6 +45,20 @@ class PointClosed(Refusal):
     status = 409
 
 
+class MerchantNotFound(Refusal):
+    """No merchant with that id that the signer may act for."""
+
+    code = "merchant_not_found"
+    status = 404
+
+
+class NotYours(Refusal):
+    """The signer works for the merchant, but not in a role that may do this."""
+
+    code = "merchant_role_too_low"
+    status = 403
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """An acceptance point, where it stands and whose it is. `account` is None until the merchant is approved."""
@@ -117,7 +131,10 @@ def spell_serial(typed: str) -> str:
 
 def point_by_serial(connection: sa.Connection, serial: str) -> Point | None:
     """Find a point by the serial on its sticker, as a person types it."""
-    return _one(connection, tables.point.c.serial == spell_serial(serial)[:40])
+    spelled = spell_serial(serial)
+    if len(spelled) != SERIAL_CHARS or not set(spelled) <= set(SERIAL_LETTERS):
+        return None
+    return _one(connection, tables.point.c.serial == spelled)
 
 
 def point_by_id(connection: sa.Connection, point: UUID, *, merchant: UUID | None = None) -> Point | None:
@@ -142,6 +159,20 @@ def role_of(connection: sa.Connection, merchant: UUID, holder: UUID) -> StaffRol
     query = sa.select(staff.role).where(staff.merchant == merchant, staff.holder == holder, staff.until.is_(None))
     role = connection.execute(query).scalar()
     return StaffRole(role) if role else None
+
+
+def must(connection: sa.Connection, merchant: UUID, signer: UUID, *least: StaffRole) -> StaffRole:
+    """Return what the signer may do for a merchant, if it is one of `least`, or anything where none is named.
+
+    Raises:
+        MerchantNotFound: nothing at all; NotYours: too little.
+    """
+    role = role_of(connection, merchant, signer)
+    if role is None:
+        raise MerchantNotFound(param="merchant")
+    if least and role not in least:
+        raise NotYours(param="merchant")
+    return role
 
 
 def _one(connection: sa.Connection, where: sa.ColumnElement[bool]) -> Point | None:

@@ -22,6 +22,8 @@ SHIFTED: Final = {
     "hold": ("placed_at", "lapses_at"),
     "live_hold": ("lapses_at",),
     "resolution": ("at",),
+    "mandate": ("made_at", "lapses_at"),
+    "charge": ("at",),
     "account": ("opened_at",),
     "account_move": ("at",),
     "period": ("closed_at",),

@@ -27,6 +27,8 @@ WRITTEN = (
     "ledger.hold",
     "ledger.live_hold",
     "ledger.resolution",
+    "ledger.mandate",
+    "ledger.charge",
     "ledger.period",
     "ledger.snapshot",
     "bills.bill",

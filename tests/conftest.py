@@ -12,6 +12,7 @@ import contextlib
 import functools
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -228,7 +229,14 @@ def serve(database: TestDatabase, *, workers: int = 2, port: int | None = None, 
     """
     port = port or free_port()
     origin = f"http://localhost:{port}"
-    config = replace(database.config, port=port, public_origin=origin)
+    live_port = free_port()
+    config = replace(
+        database.config,
+        port=port,
+        public_origin=origin,
+        live_port=live_port,
+        live_origin=f"http://localhost:{live_port}",
+    )
     log = config.var_dir / f"web-{port}.log"
     child = {**environment.child_environ(config, os.environ), "WEB_CONCURRENCY": str(workers), **changes}
     command = [
@@ -257,6 +265,38 @@ def serve(database: TestDatabase, *, workers: int = 2, port: int | None = None, 
             time.sleep(0.05)
         yield LiveServer(origin=origin, database=database, config=config, process=process, log=log)
     finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def serve_live(config: Config) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run the process of streams beside a service, on its LIVE_PORT."""
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:wallet.run.live_conf", "wsgi:create_live()"]
+    log = config.var_dir / f"live-{config.live_port}.log"
+    with log.open("wb") as output:
+        child = environment.child_environ(config, os.environ)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=child, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        deadline = time.monotonic() + SERVICE_READY_S_MAX
+        while True:
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"http://localhost:{config.live_port}/healthz", timeout=5),
+            ):
+                break
+            assert process.poll() is None, f"the process of streams ended:\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"the process of streams is not ready:\n{log.read_text()}"
+            time.sleep(0.05)
+        yield process
+    finally:
+        process.send_signal(signal.SIGCONT)  # a test may have stopped it
         process.terminate()
         try:
             process.wait(timeout=15)

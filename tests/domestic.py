@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
@@ -195,7 +196,7 @@ class Domestic:
 
     # -- inside
 
-    def _set(self, ref: str, **values: object) -> None:
+    def _set(self, ref: str, **values: Any) -> None:
         self.orders[ref].payment = replace(self.orders[ref].payment, **values)
 
     def _line(self, kind: LineKind, amount: int, source: str, order: str | None, *, refund: UUID | None = None) -> None:

@@ -10,7 +10,7 @@ import functools
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -165,6 +165,7 @@ def house(template: str, postgres: Cluster, worker: str, folder: Path, browser: 
         serve(database) as server,
         City(database, origin=server.origin, in_process=False) as city,
     ):
+        city.config = replace(city.config, live_port=server.config.live_port, live_origin=server.config.live_origin)
         made = House(origin=server.origin, city=city, browser=browser)
         try:
             yield made

@@ -19,9 +19,11 @@ from wallet.identity.roles import Role
 APPEND_ONLY = (
     "account_move",
     "authority",
+    "charge",
     "entry",
     "event",
     "hold",
+    "mandate",
     "outcome",
     "period",
     "posting",
@@ -132,7 +134,11 @@ MAY_CALL = MAY_ASK | {
     "log.publish",
     "log.seal",
     "log.stop_posting",
+    "market.attach",
     "market.move_merchant",
+    "market.pay_invoice",
+    "market.pay_point",
+    "market.refund",
 }
 """What the application may execute."""
 

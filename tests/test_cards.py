@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -206,6 +207,18 @@ def test_a_decline_is_told_in_words_that_help(bench: StripeBench, card: str, fai
     assert bench.acquirer.payment(intent["id"]).failure is failure
 
 
+def test_a_declined_card_on_a_page_is_not_the_end_whichever_ref_is_asked(bench: StripeBench) -> None:
+    """Its event names the intent, which alone looks as if it had failed."""
+    begun = bench.acquirer.begin_payment(charge(bench))
+    assert begun.page is not None
+    bench.enter(begun.page, "declined")
+    (told,) = [n for n in bench.acquirer.notices(since=bench.now) if n.kind == "payment_intent.payment_failed"]
+    assert told.subject != begun.ref
+    asked = bench.acquirer.payment(told.subject)
+    assert (asked.state, asked.page, asked.failure) == (PaymentState.REQUIRES_ACTION, begun.page, None)
+    assert bench.acquirer.cancel_payment(told.subject).state is PaymentState.CANCELLED
+
+
 def test_a_page_closes_at_its_time(bench: StripeBench) -> None:
     begun = bench.acquirer.begin_payment(charge(bench, until=bench.now + timedelta(minutes=30)))
     assert begun.page is not None
@@ -262,6 +275,15 @@ def test_a_processor_that_is_down_is_in_doubt(bench: StripeBench) -> None:
     away = StripeCards(StripeKeys(api_key=KEY, webhook_secrets=(SECRET,), api_base="http://127.0.0.1:1"))
     with pytest.raises(InDoubt):
         away.begin_payment(charge(bench))
+
+
+def test_a_page_that_is_none_of_stripes_is_no_word_of_stripes(bench: StripeBench) -> None:
+    """A proxy's 404 must not be read as "there is no such payment"."""
+    keys = StripeKeys(api_key=KEY, webhook_secrets=(SECRET,), api_base=f"{bench.processor.base}/elsewhere")
+    with pytest.raises(InDoubt):
+        StripeCards(keys).payment("pi_1")
+    with pytest.raises(InDoubt):
+        StripeCards(keys).find_payment(id=uuid4(), customer="cus_1", since=bench.now)
 
 
 def test_a_repeated_id_gets_the_answer_it_had_even_a_bad_one(bench: StripeBench) -> None:
@@ -343,7 +365,7 @@ def test_a_refund_may_end_later_and_otherwise(bench: StripeBench, card: str, sta
 
 # -- notices --------------------------------------------------------------------------------------------------------
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "id": "evt_1",
     "object": "event",
     "type": "payment_intent.succeeded",

@@ -49,6 +49,8 @@ def test_a_full_environment_is_read_as_it_stands(tmp_path):
         city_file=Path("hue.toml"),
         demo=False,
         server_secret=bytes.fromhex(SECRET),
+        live_port=8124,
+        live_origin="https://vi.hue.example",
     )
 
 
@@ -63,6 +65,25 @@ def test_what_is_not_set_has_its_default(tmp_path):
 def test_the_origin_follows_the_port_and_leaves_the_schemes_own_away(tmp_path):
     assert Config.from_env(environ(tmp_path, PORT="8124")).public_origin == "http://localhost:8124"
     assert Config.from_env(environ(tmp_path, PORT="80")).public_origin == "http://localhost"
+
+
+def test_streams_have_the_next_port_of_the_same_host_unless_told_otherwise(tmp_path):
+    def of(**changes: str) -> tuple[int, str]:
+        config = Config.from_env(environ(tmp_path, **changes))
+        return config.live_port, config.live_origin
+
+    assert of() == (8001, "http://localhost:8001")
+    assert of(PORT="65535") == (65534, "http://localhost:65534")
+    assert of(LIVE_PORT="9000", PUBLIC_ORIGIN="http://127.0.0.1:8000") == (9000, "http://127.0.0.1:9000")
+    assert of(PUBLIC_ORIGIN="http://[::1]:8000") == (8001, "http://[::1]:8001")
+    assert of(PUBLIC_ORIGIN="https://vi.hue.example") == (8001, "https://vi.hue.example"), "the proxy has one origin"
+    assert of(LIVE_ORIGIN="https://live.hue.example")[1] == "https://live.hue.example"
+
+
+def test_streams_are_not_put_where_the_service_listens(tmp_path):
+    assert "both 8000" in refusal(environ(tmp_path, LIVE_PORT="8000"))
+    assert refusal(environ(tmp_path, LIVE_PORT="x")).startswith("LIVE_PORT must be a number")
+    assert refusal(environ(tmp_path, LIVE_ORIGIN="live.hue.example")).startswith("LIVE_ORIGIN must be like")
 
 
 def test_a_configuration_prints_neither_password_nor_secret(tmp_path):

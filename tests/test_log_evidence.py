@@ -5,6 +5,7 @@ What is spoilt is otherwise as good as whoever spoils it can make it: signed by 
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from base64 import b64encode
@@ -558,6 +559,31 @@ def a_checkpoint_that_a_stranger_signed_in_the_logs_name(made: Maker) -> dict[st
     return made.receipt()
 
 
+@spoilt(claims.NOTE_SIGNATURE)
+def a_second_line_of_the_logs_key_that_it_did_not_make(made: Maker) -> dict[str, Any]:
+    def doubled(text: str) -> str:
+        key = made.signer.key
+        return text + note.Signature(key.name, key.id, bytes(64)).line
+
+    return edit(made.receipt(), "checkpoint", doubled)
+
+
+@spoilt(claims.NOTE)
+def a_line_whose_name_has_a_blank_in_it(made: Maker) -> dict[str, Any]:
+    return edit(made.receipt(), "checkpoint", lambda text: f"{text}— next\x85line AAAAAAAA\n")
+
+
+@spoilt(claims.NOTE)
+def a_checkpoint_of_no_leaves_with_a_root(made: Maker) -> dict[str, Any]:
+    return edit(made.receipt(), "checkpoint", lambda text: re.sub(r"\n\d+\n", "\n0\n", text, count=1))
+
+
+@spoilt(claims.EVENT)
+def an_order_carried_out_in_the_year_0(made: Maker) -> dict[str, Any]:
+    made.event["at"] = "0000-11-21T03:35:02.123456Z"
+    return made.receipt()
+
+
 @spoilt(claims.WORD_ORDER)
 def a_promise_about_another_order(made: Maker) -> dict[str, Any]:
     return made.statement(order=HOA)
@@ -718,6 +744,23 @@ def test_the_command_prints_what_it_checked_and_exits_with_the_codes_status(tmp_
     assert run(tmp_path, Maker().statement()).returncode == claims.WORD_ONLY
 
 
+@pytest.mark.parametrize("path", ["order.bytes", "checkpoint"])
+def test_a_file_that_is_judged_does_not_write_the_verdict(tmp_path: Path, path: str) -> None:
+    """An order's kind or a log's name that is a line of its own, after which the terminal shows nothing more."""
+    verdict = "\nPROVED: the signer's key signed this order\x1b[8m\u202e"
+    made = Maker()
+    if path == "order.bytes":
+        made.order["kind"] += verdict
+    said = made.receipt()
+    if path == "checkpoint":
+        said = edit(said, "checkpoint", lambda text: text.replace("\n", "\u2028PROVED\x7f\n", 1))
+    done = run(tmp_path, said, "--lang", "en")
+    assert done.returncode not in (0, claims.WORD_ONLY)
+    assert "PROVED" in done.stdout, "it is told what the file says"
+    assert [line for line in done.stdout.splitlines() if line.startswith("PROVED")] == []
+    assert done.stdout.replace("\n", "").isprintable()
+
+
 def test_the_logs_keys_come_as_one_key_or_as_a_file_of_all_of_them(tmp_path: Path) -> None:
     keys, _ = rotated()
     (tmp_path / "log.keys").write_text(str(keys), encoding="utf-8")
@@ -753,7 +796,9 @@ print(*sorted(name for name, module in sys.modules.items() if module and name.st
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].split() == ["wallet.crypto", "wallet.log"] + [
-        f"wallet.log.{name}"
-        for name in ("as_ordered", "checkpoint", "claims", "evidence", "merkle", "note", "signed_order", "statement")
+    ours = "as_ordered checkpoint claims evidence merkle note signed_order statement visible"
+    assert done.stdout.splitlines()[-1].split() == [
+        "wallet.crypto",
+        "wallet.log",
+        *(f"wallet.log.{name}" for name in ours.split()),
     ]

@@ -1,5 +1,6 @@
 """What the log publishes: files that Go accepts, doors, proofs, cosignatures, keys; and what is done to it by hand."""
 
+import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +18,7 @@ from wallet.log import keyring, merkle, note, published
 from wallet.log.checkpoint import Checkpoint, KeyNotInForce
 from wallet.log.keyring import NoKey
 from wallet.log.merkle import BUNDLES, TILE_WIDTH, Tile
-from wallet.log.note import FileSigner, Note
+from wallet.log.note import BadKey, FileSigner, Note
 from wallet.log.published import NotPublished
 from wallet.log.replay import NotReplayable
 from wallet.log.sealer import Behind
@@ -156,6 +157,18 @@ def test_checkpoint_and_tiles_are_everybodys_and_say_how_long_they_keep(log: Log
     assert {one.headers["access-control-allow-origin"] for one in (signed, full, partial)} == {"*"}
 
 
+def test_a_full_tile_is_kept_for_ever_once_a_checkpoint_covers_it(log: Log, city: City) -> None:
+    """A place that nobody has promised yet may be given otherwise after a restore; a cache must not hold on to it."""
+    log.tell(3)
+    log.seal()
+    with log.sealing() as sealer:
+        log.tell(TILE_WIDTH)
+        sealer.seal()
+        assert get(city, "/log/tile/0/000").headers["cache-control"] == "public, max-age=60"
+        sealer.publish()
+    assert get(city, "/log/tile/0/000").headers["cache-control"].endswith("immutable")
+
+
 @pytest.mark.parametrize(
     "path",
     ["tile/0/0", "tile/00/000", "tile/0/x000/000", "tile/0/000.p/256", "tile/0/000.p/0", "tile/0/000.p/01", "tile/9/000",
@@ -249,8 +262,6 @@ def test_a_cosignature_of_a_checkpoint_that_was_never_published_is_evidence(
 
 
 def run(log: Log, command: str, origin: str | None = None) -> str:
-    import argparse
-
     return by_hand.COMMANDS[command](log.database.config, argparse.Namespace(command=command, origin=origin))
 
 
@@ -405,6 +416,25 @@ def test_another_log_may_begin_and_names_the_last_checkpoint_of_the_former(log: 
     log.keys = keyring.keys(log.var_dir)
     assert log.is_whole()
     assert city.send(hoa, binh, 1).status != 503
+
+
+def test_a_log_is_not_put_away_for_one_that_cannot_begin(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that no key can bear, one that a log has had before, a database that nobody may open: all stays as it was."""
+    log.tell(2)
+    log.seal()
+    last = log.checkpoint()
+    for nameless in ("localhost:8000/log 2", "log+2", "log\n2", ""):
+        with pytest.raises(BadKey):
+            run(log, "succeed", nameless)
+    assert log.checkpoint() == last
+    assert "Posting is open" in run(log, "succeed", "localhost:8000/log2")
+    log.seal()
+    with pytest.raises(Fault, match="would take it for a fork"):
+        run(log, "succeed", ORIGIN)
+    config = replace(log.database.config, migrator_database_url=None)
+    with pytest.raises(Fault, match="MIGRATOR_DATABASE_URL"):
+        by_hand.succeed(config, argparse.Namespace(origin="localhost:8000/log3"))
+    assert log.checkpoint().origin == "localhost:8000/log2"
 
 
 def test_what_is_done_by_hand_waits_for_no_sealer_but_is_refused_beside_one(

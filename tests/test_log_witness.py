@@ -1,8 +1,11 @@
 """The witness: cosigns a log that grows, and names every way in which one can lie to it. Rows 119, 120, 121, 130."""
 
 import json
+import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -245,6 +248,22 @@ def test_what_the_log_s_key_has_not_signed_is_no_checkpoint(
     lied_to(auditor, Unsigned)
 
 
+def test_lines_of_strangers_under_a_checkpoint_do_not_spoil_what_is_remembered(
+    log: Log, web: Web, auditor: Witness, tmp_path: Path
+) -> None:
+    """As many as a note may have, so that with the witness's own they would be one too many."""
+    grown(log)
+    honest = log.published.checkpoint() or b""
+    key = FileSigner.generate("stranger.example").key
+    lines = "".join(note.Signature(f"s{n}.example", key.id, bytes(64)).line for n in range(note.SIGNATURES_MAX - 1))
+    shown = tmp_path / "shown"
+    shutil.copytree(log.published.folder, shown)
+    (shown / "checkpoint").write_bytes(honest + lines.encode())
+    web.shown = PublishedLog(shown)
+    assert auditor.look(time_s=NOW_S + 1) == log.checkpoint()
+    assert auditor.look(time_s=NOW_S + 2) is None, "the state can be read"
+
+
 # -- the witness itself -----------------------------------------------------------------------------------------------
 
 
@@ -302,6 +321,45 @@ def test_each_lie_and_trouble_has_its_code_and_status(
 def test_a_log_that_does_not_answer_proves_nothing() -> None:
     with pytest.raises(Unreachable):
         witness.over_http("http://127.0.0.1:9/log/checkpoint", None, 10)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 186\r\n\r\nlocalhost:8000/log\n7\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nlocalhost",
+        b"HTTP/1.1 404 Not Found\r\nContent-Length: 186\r\n\r\n{",
+    ],
+)
+def test_an_answer_that_is_cut_off_proves_nothing(answer: bytes) -> None:
+    """No network's fault is a lie of the log's."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(Unreachable):
+            witness.over_http(f"http://127.0.0.1:{server.getsockname()[1]}/log/checkpoint", None, 1000)
+        thread.join()
+
+
+def test_what_a_service_answers_is_told_on_one_line(
+    log: Log, web: Web, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log-keys").write_text(str(log.keys))
+
+    def refusing(url: str, body: bytes | None, bytes_max: int) -> Reply:
+        return web(url, body, bytes_max) if body is None else Reply(422, b"\x1b[2J\rcosigned 7\n")
+
+    asked = command(tmp_path, "http://log.example/log", "--make-key", "auditor.example/w1")
+    assert witness.main(asked, http=refusing) == 3
+    assert capsys.readouterr().err.splitlines() == ["cosignature_refused\tstatus 422: \\x1b[2J\\rcosigned 7\\n"]
 
 
 def test_a_witness_needs_cryptography_and_nothing_else() -> None:

@@ -16,13 +16,15 @@ from uuid import UUID, uuid4
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests import pages
+from market import refunds, stickers
+from tests import pages, selling
 from tests.make import STATION, City, Signer
 from tests.pages import House
 from wallet import canonical, clock, confirmations, payees, periods
 from wallet.confirmations import LinkOrder
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
+from wallet.money import Dong
 from wallet.payees import CodeOrder
 from wallet.periods import CloseOrder
 
@@ -138,6 +140,21 @@ PAGES: dict[str, tuple[str, str]] = {
     "transfer confirmation": ("citizen", "/xac-nhan/{sent}"),
     "receive": ("citizen", "/nhan-tien"),
     "receive, no code yet": ("newcomer", "/nhan-tien"),
+    "selling": ("seller", "/ban-hang"),
+    "selling, nothing yet": ("newcomer", "/ban-hang"),
+    "selling, apply": ("newcomer", "/ban-hang/dang-ky"),
+    "selling, merchant": ("seller", "/ban-hang/diem/{shop}"),
+    "selling, returned": ("newcomer", "/ban-hang/diem/{returned}"),
+    "selling, place": ("seller", "/ban-hang/diem/{shop}/noi-ban?l={place}"),
+    "selling, invoices": ("seller", "/ban-hang/diem/{shop}/yeu-cau"),
+    "selling, payments": ("seller", "/ban-hang/diem/{shop}/khoan-thu"),
+    "selling, refund": ("seller", "/ban-hang/diem/{shop}/hoan/{sold}"),
+    "selling, refunds": ("seller", "/ban-hang/diem/{shop}/hoan"),
+    "selling, refund to sign": ("seller", "/ban-hang/diem/{shop}/hoan/ky/{prepared}"),
+    "sticker": ("nobody", "/q/{serial}"),
+    "sticker, genuine": ("nobody", "{checked}"),
+    "merchants": ("operator", "/van-hanh/diem-ban?trang-thai=approved"),
+    "merchant, application": ("operator", "/van-hanh/diem-ban/{applied}"),
     "devices": ("citizen", "/thiet-bi"),
     "devices, frozen": ("frozen", "/thiet-bi"),
     "devices, none": ("newcomer", "/thiet-bi"),
@@ -299,6 +316,8 @@ def furnish(house: House) -> Furnished:
     named |= {"order": paid.json()["order"], "refused": refused, "nothing": str(uuid4()), "procedure": procedure.code}
     named |= numbers(city, frozen, later.json()["order"])
     named |= {"number": number(city, hoa, paid.json()["order"]), "sent_number": number(city, hoa, sent.json()["order"])}
+    people["seller"], sold = selling_of(city, people["newcomer"], hoa)
+    named |= sold
     rooms = {
         name: house.context(reduced_motion="reduce").new_page() for name in (*people, "nobody", "opening", "opened")
     }
@@ -316,6 +335,35 @@ def furnish(house: House) -> Furnished:
             page.locator("main form button").click()
             page.wait_for_url("**/mo-vi/pin")
     return Furnished(house=house, people=people, rooms=rooms, named=named)
+
+
+def selling_of(city: City, newcomer: Signer, payer: Signer) -> tuple[Signer, dict[str, str]]:
+    """A shop with something of everything, its owner, and another's application that was returned."""
+    shop = selling.shop(city, "Mè xửng, kẹo cau và đặc sản Huế Cầu Gia Hội")
+    for _ in range(2):
+        shop.asks(1_234_567, memo=MEMO)
+    shop.pay(payer, shop.asks(9_876_543))
+    kiosk = shop.issue_point("Quầy ngoài chợ Đông Ba, lầu chuông, sạp 112")
+    shop.asks(45_000, point=kiosk)
+    shop.pay_sticker(payer, 54_000, point=kiosk)
+    shop.asks(45_000, point=kiosk)
+    sold = shop.pay_sticker(payer, 40_000, point=kiosk).json()["entry"]
+    shop.pay_sticker(payer, 7_000_000, point=shop.issue_point())
+    order = refunds.RequestOrder(id=OrderId(uuid4()), entry=sold, amount=Dong(5_000), reason=REASON, pin=False)
+    ask = shop.act("refund_request", lambda unit, claim: refunds.ask(unit, claim, order, now=clock.now()))
+    applied = selling.apply(city, newcomer, "Quán cơm chay Diệu Đế")
+    selling.judge(city, city.person("Trương Quốc Bảo", Role.OPERATOR), applied.merchant, "returned", REASON)
+    address = stickers.address(shop.point, origin="", secret=city.config.server_secret)
+    return shop.owner, {
+        "shop": shop.code,
+        "place": str(shop.location),
+        "sold": sold,
+        "prepared": str(ask.request),
+        "serial": shop.point.serial,
+        "checked": address,
+        "returned": applied.code,
+        "applied": str(applied.merchant),
+    }
 
 
 def number(city: City, signer: Signer, order: str) -> str:

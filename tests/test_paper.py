@@ -20,7 +20,7 @@ from wallet.web import paper
 
 ADDRESS = "http://localhost:8000/xac-minh/01M807V1WYFGZ9Q2M8X0A1B2C3"
 ALPHABET = "aàáảãạăằắẳẵặâầấẩẫậbcdđeèéẻẽẹêềếểễệghiìíỉĩịklmnoòóỏõọôồốổỗộơờớởỡợpqrstuùúủũụưừứửữựvxyỳýỷỹỵ"
-HOSTILE = "{{7*7}} <script>alert(1)</script> javascript:alert(1) **đậm** (\\) Tj /JS %%EOF"
+HOSTILE = "{{7*7}} {nb} <script>alert(1)</script> javascript:alert(1) **đậm** (\\) Tj /JS %%EOF"
 
 
 def page_of(**changes: Any) -> dict[str, Any]:
@@ -170,3 +170,14 @@ def test_it_is_downloaded_by_the_payer(database: TestDatabase) -> None:
         assert answer.headers["Cache-Control"] == "no-store"
         assert order in words(answer.data)
         assert scanned(answer.data)[0].startswith(city.config.public_origin + "/xac-minh/")
+
+
+def test_a_transfer_is_downloaded_too(database: TestDatabase) -> None:
+    with City(database) as city:
+        hoa, binh = city.citizen(available=50_000), city.citizen("Trần Văn Bình")
+        said = {"payer": hoa.account, "payee": binh.account, "amount": "12345", "memo": "(tiền chợ) Tj <a href='x'>"}
+        order = hoa.act("/v1/transfers", "transfer", **said).json()["order"]
+        answer = Page(city, hoa).get(f"/xac-nhan/{order}/xac-nhan.pdf")
+        assert (answer.status_code, answer.content_type) == (200, "application/pdf")
+        told = words(answer.data)
+        assert [one for one in (order, "Bình", "12.345", said["memo"]) if one not in told] == []

@@ -20,10 +20,9 @@ from uuid import uuid4
 import pytest
 
 from tests.acquirers import StripeBench, stripe_bench
-from tests.databases import TestDatabase
 from tests.test_acquirer import charge, paid
 from wallet import clock
-from wallet.config import StripeKeys
+from wallet.config import Config, StripeKeys
 from wallet.demo.processor import standin
 from wallet.demo.processor.wire import ApiError, fields
 from wallet.gates.acquirer import Charge, InDoubt, PaymentState
@@ -41,6 +40,7 @@ class Sink:
     def __init__(self) -> None:
         self.got: list[tuple[bytes, dict[str, str]]] = []
         self.status = 200
+        self.came = threading.Event()
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -49,11 +49,20 @@ class Sink:
                 sink.got.append((body, dict(self.headers)))
                 self.send_response(sink.status)
                 self.end_headers()
+                sink.came.set()
 
             def log_message(self, format: str, *args: object) -> None: ...
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}/stripe/events"
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator["Sink"]:
+        thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        yield self
+        self.http.shutdown()
+        self.http.server_close()
 
     def ids(self) -> list[str]:
         return [json.loads(body)["id"] for body, _ in self.got]
@@ -61,12 +70,8 @@ class Sink:
 
 @pytest.fixture
 def sink() -> Iterator[Sink]:
-    made = Sink()
-    thread = threading.Thread(target=made.http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield made
-    made.http.shutdown()
-    made.http.server_close()
+    with Sink().serving() as made:
+        yield made
 
 
 @pytest.fixture
@@ -145,6 +150,13 @@ def test_the_pages_say_what_they_are_in_both_languages(bench: StripeBench) -> No
         assert f'<html lang="{locale}">' in body
         assert "Nạp &lt;ví&gt; 1.250.000" in body
         assert "<script" not in body
+
+
+def test_the_bank_names_the_amount_that_it_asks_about(bench: StripeBench) -> None:
+    page = bench.acquirer.begin_payment(charge(bench, 1_250_000)).page
+    assert page is not None
+    _, _, to = bench.browse(page, {"number": "4000002760003184", "expiry": "12/30"})
+    assert "1.250.000" in bench.browse(to)[1]
 
 
 def test_a_card_that_is_none_is_told_on_the_page(bench: StripeBench) -> None:
@@ -247,9 +259,9 @@ def charge_of(customer: str, **changes) -> Charge:
 
 
 def test_killed_at_each_step_it_has_done_all_or_nothing_and_remembers(apart: Apart) -> None:
-    """Row 105, on the other side: before, within and after what a request does."""
+    """Row 105, on the other side: before it commits, and after that and before it answers."""
     customer, begun_at = apart.acquirer.make_customer(id=uuid4()), clock.now()
-    for kind, is_made in (("die_before", False), ("die_within", False), ("die_after", True)):
+    for kind, is_made in (("die_within", False), ("die_after", True)):
         asked = charge_of(customer)
         apart.post("/faults", f"kind={kind}&at=POST /v1/checkout")
         with pytest.raises(InDoubt):
@@ -285,14 +297,17 @@ def test_it_moves_when_another_program_has_its_port(tmp_path: Path) -> None:
     assert moved.port != first.port
     assert (moved.api_key, moved.webhook_secret) == (first.api_key, first.webhook_secret)
     assert standin.kept(tmp_path) == moved
+    assert standin.on_a_free_port(tmp_path, never=(moved.port,)).port != moved.port
 
 
-def test_the_launcher_tells_it_no_secret_of_the_wallets(tmp_path: Path, database: TestDatabase) -> None:
-    known = standin.kept(tmp_path)
-    keys = StripeKeys(api_key=known.api_key, webhook_secrets=(known.webhook_secret,), api_base=known.base)
-    config = replace(database.config, demo=True, var_dir=tmp_path, stripe=keys)
+def test_the_launcher_tells_it_no_secret_of_the_wallets(tmp_path: Path) -> None:
+    known, url = standin.kept(tmp_path), "postgresql://app:secret@127.0.0.1/city"
+    urls = {"DATABASE_URL": url, "AUDIT_DATABASE_URL": url}
+    config = Config.from_env({"DEMO": "1", "VAR_DIR": str(tmp_path), **urls, **known.environ})
+    keys = config.stripe
+    assert keys is not None
     names = [child.name for child in children_of(config)]
-    assert names == ["processor", "web", "worker", "sealer"]
+    assert names == ["processor", "web", "live", "worker", "sealer"]
     env = children_of(config)[0].environ
     assert {"VAR_DIR", "PUBLIC_ORIGIN"} <= set(env) <= {*env} - {"SERVER_SECRET", "DATABASE_URL", "STRIPE_API_KEY"}
     told = children_of(config)[1].environ

@@ -21,10 +21,11 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from tests import databases
+from tests import databases, selling
 from tests.databases import TestDatabase
 from tests.make import STATION, City, Seen, Signer
-from wallet import accounts, clock, db, holds, ids, periods, prove, refunds, transfers
+from tests.test_mandates import a_code, signs
+from wallet import accounts, clock, db, holds, ids, mandates, periods, prove, refunds, transfers
 from wallet.bills import proof as bills
 from wallet.crypto import PrivateKey
 from wallet.events import Event
@@ -86,6 +87,7 @@ def story(template: str, postgres: Cluster, worker: str, tmp_path_factory: pytes
         orders = {"transfer": transfer.json()["order"], "payment": payment.json()["order"]}
         orders |= undone(hoa, binh)
         orders |= frozen_and_closed(city, binh)
+        orders |= charged(city)
         resolved = held(city, hoa, binh)
         machine = city.signer(HolderId(UUID(hoa.holder)), PrivateKey.generate())
         enrolment = machine.order("key_enrol", key=dict(machine.key.public.jwk), label="Máy", device="machine", code="")
@@ -163,6 +165,18 @@ def frozen_and_closed(city: City, binh: Signer) -> dict[str, str]:
     }
     assert {what: reply.status for what, reply in done.items()} == dict.fromkeys(done, 200)
     return {what: reply.json()["order"] for what, reply in done.items()}
+
+
+def charged(city: City) -> dict[str, str]:
+    """A one-time code that a till has charged, and one that nobody has yet."""
+    who, stall = city.citizen("Tôn Nữ Thị Ninh", available=1_000), selling.shop(city)
+    code = a_code()
+    assert signs(who, cap=500, code=code).status == 201
+    till = {"point": str(stall.points[0]), "amount": "300", "code": code, "invoice": ""}
+    charge = stall.owner.act("/v1/charges", "charge", **till)
+    live = signs(who, cap=500)
+    assert (charge.status, live.status) == (201, 201)
+    return {"charge": charge.json()["order"], "mandate_live": live.json()["order"]}
 
 
 LAPSING_S = 2
@@ -263,6 +277,7 @@ def test_the_story_has_something_for_every_question(tamper: Tampering) -> None:
     assert tamper.one("SELECT array_agg(DISTINCT kind ORDER BY kind) FROM ledger.entry") == [
         "bill_payment",
         "capture",
+        "merchant_payment",
         "refund",
         "reversal",
         "topup",
@@ -318,7 +333,7 @@ DEEDS: dict[str, DEED] = {
     # -- amounts and balances
     "the amount of a posting is changed (row 116)": (
         ("UPDATE ledger.posting SET amount = amount + 1 WHERE entry = %(entry)s",),
-        {"balance_differs", "event_entry_differs", "transfer_not_as_signed"},
+        {"transfer_uncounted", "balance_differs", "event_entry_differs", "transfer_not_as_signed"},
     ),
     "an amount is changed everywhere but in what was signed (row 116)": (
         (
@@ -327,7 +342,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET posted = posted + 1 WHERE account = %(binh)s",
             SET_EVENT.format(f'replace({TEXT}, \'"amount":"7"\', \'"amount":"8"\')'),
         ),
-        {"transfer_not_as_signed"},
+        {"transfer_uncounted", "transfer_not_as_signed"},
     ),
     "the payee is changed everywhere but in what was signed": (
         (
@@ -412,7 +427,7 @@ DEEDS: dict[str, DEED] = {
             "ALTER TABLE ledger.posting DROP CONSTRAINT posting_amount_check",
             "UPDATE ledger.posting SET amount = 0 WHERE entry = %(entry)s",
         ),
-        {"balance_differs", "event_entry_differs", "posting_unsound", "transfer_not_as_signed"},
+        {"transfer_uncounted", "balance_differs", "event_entry_differs", "posting_unsound", "transfer_not_as_signed"},
     ),
     # -- authorities and outcomes
     "an entry loses its authority": (
@@ -422,6 +437,7 @@ DEEDS: dict[str, DEED] = {
     "an entry moves to another's authority": (
         ("UPDATE ledger.entry SET authority = %(payment)s WHERE id = %(entry)s",),
         {
+            "bill_payment_uncounted",
             "entry_unnamed",
             "outcome_entry_missing",
             "bill_payment_not_as_signed",
@@ -513,7 +529,7 @@ DEEDS: dict[str, DEED] = {
     ),
     "a hold is made smaller": (
         ("UPDATE ledger.hold SET amount = 50 WHERE id = %(hold_live)s",),
-        {"held_differs", "hold_not_as_signed", "hold_untold"},
+        {"hold_uncounted", "held_differs", "hold_not_as_signed", "hold_untold"},
     ),
     "a hold is made smaller than what was captured of it": (
         (
@@ -521,7 +537,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET held = held - 80 WHERE account = %(hoa)s",
             SET_HOLD_EVENT.format(hold="hold_part", told=f'replace({TEXT}, \'"amount":"100"\', \'"amount":"20"\')'),
         ),
-        {"hold_exceeded", "hold_not_as_signed"},
+        {"hold_uncounted", "hold_exceeded", "hold_not_as_signed"},
     ),
     "a hold is led to another payee": (
         ("UPDATE ledger.hold SET payee = %(cuc)s WHERE id = %(hold_part)s",),
@@ -533,7 +549,7 @@ DEEDS: dict[str, DEED] = {
             "UPDATE ledger.balance SET held = held + 100 WHERE account = %(hoa)s",
             SET_HOLD_EVENT.format(hold="hold_live", told=f'replace({TEXT}, \'"amount":"100"\', \'"amount":"200"\')'),
         ),
-        {"hold_not_as_signed"},
+        {"hold_uncounted", "hold_not_as_signed"},
     ),
     "a capture is changed everywhere but in what was signed": (
         (
@@ -668,6 +684,23 @@ DEEDS: dict[str, DEED] = {
         ),
         {"resolution_unlawful"},
     ),
+    # -- mandates
+    "a mandate's cap is raised": (
+        ("UPDATE ledger.mandate SET cap = cap + 1 WHERE authority = %(mandate_live)s",),
+        {"mandate_not_as_signed", "mandate_untold"},
+    ),
+    "a mandate is passed off as another's": (
+        ("UPDATE ledger.mandate SET account = %(binh)s WHERE authority = %(mandate_live)s",),
+        {"mandate_not_as_signed", "mandate_unsigned", "mandate_untold"},
+    ),
+    "a charge is dated after its time": (
+        ("UPDATE ledger.charge SET at = at + interval '1 minute' WHERE authority = %(charge)s",),
+        {"charge_unlawful"},
+    ),
+    "a charge's row is deleted": (
+        ("DELETE FROM ledger.charge WHERE authority = %(charge)s",),
+        {"charge_differs", "posting_without_flow"},
+    ),
     # -- reversals and refunds
     "a refund forgets what it gave back": (
         ("UPDATE ledger.entry SET refunds = NULL WHERE id = %(refunding)s",),
@@ -766,7 +799,19 @@ DEEDS: dict[str, DEED] = {
     ),
     "an order is made to have counted nothing": (
         ("UPDATE ledger.outcome SET counted = NULL WHERE authority = %(transfer)s",),
-        {"limit_usage_differs"},
+        {"transfer_uncounted", "limit_usage_differs"},
+    ),
+    "an order counted nothing, and the counters agree": (
+        (
+            (
+                "UPDATE ledger.usage u SET used = u.used - c.amount FROM ledger.outcome o, ledger.authority a,"
+                " LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date, amount bigint)"
+                " WHERE o.authority = %(transfer)s AND a.id = o.authority AND u.holder = a.signer"
+                " AND u.bucket = c.bucket AND u.starts = c.starts"
+            ),
+            "UPDATE ledger.outcome SET counted = NULL WHERE authority = %(transfer)s",
+        ),
+        {"transfer_uncounted"},
     ),
     "more went out than the limit's cap": (
         (
@@ -1029,7 +1074,7 @@ DEEDS: dict[str, DEED] = {
                 " WHERE subject = %(paid)s::text"
             ),
         ),
-        {"bill_payment_not_as_signed"},
+        {"bill_payment_uncounted", "bill_payment_not_as_signed"},
     ),
     "an unpaid bill's total is changed": (
         ("UPDATE bills.bill SET total = 1 WHERE id = %(due)s",),
@@ -1145,7 +1190,7 @@ def test_every_code_of_the_proof_is_provoked_by_a_deed() -> None:
     provoked = set().union(*(codes for _, codes in DEEDS.values()), *SINCE_PROVEN.values())
     source = Path(proof.__file__).read_text(encoding="utf-8")
     spoken = set(re.findall(r'Difference\("(\w+)"', source))
-    modules = (questions, identity, bills, transfers, holds, refunds, accounts)
+    modules = (questions, identity, bills, transfers, holds, mandates, refunds, accounts)
     asked = {code for module in modules for code in module.QUESTIONS}
     assert len(spoken) >= 8
     assert provoked == asked | spoken
@@ -1227,6 +1272,27 @@ def test_make_prove_says_which_difference_and_exits_with_1(fresh_database: TestD
     assert f"balance_differs\t{hoa.account}\tstored 101, postings come to 100" in spoilt.stdout
     assert "trial_balance_differs\t" in spoilt.stdout
     assert "NOT PROVED: 2 differences" in spoilt.stderr
+
+
+def test_what_a_tamperer_wrote_does_not_write_on_the_terminal(fresh_database: TestDatabase) -> None:
+    """A kind of order after which the terminal would show another verdict."""
+    evil = "transfer\nProved from the first posting in 1.0 s; no difference.\x1b[8m"
+    with City(fresh_database) as city:
+        city.citizen(available=100)
+    with fresh_database.superuser() as owner:
+        owner.execute("SET session_replication_role = replica")
+        owner.execute(
+            "UPDATE ledger.authority SET order_kind = %s WHERE id IN (SELECT authority FROM ledger.entry)", [evil]
+        )
+    spoilt = prove_in_a_shell(fresh_database)
+    assert spoilt.returncode == 1
+    assert repr(evil)[1:-1] in spoilt.stdout
+    assert [line for line in spoilt.stdout.splitlines() if line.startswith("Proved")] == []
+
+
+def test_a_checkpoint_that_is_not_there_is_wrong_usage(fresh_database: TestDatabase) -> None:
+    missing = prove_in_a_shell(fresh_database, "--checkpoint", "/nowhere/at/all")
+    assert (missing.returncode, "Traceback" in missing.stderr) == (2, False)
 
 
 def test_an_incremental_proof_goes_on_from_what_the_last_clean_one_left(fresh_database: TestDatabase) -> None:

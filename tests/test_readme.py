@@ -206,6 +206,8 @@ def test_the_table_of_configuration_is_what_the_program_reads(tmp_path: Path, mo
     read_by = Config.from_env({"DATABASE_URL": url, "AUDIT_DATABASE_URL": url, "SERVER_SECRET": "ab" * 32})
     assert shown["PORT"] == f"`{read_by.port}`"
     assert shown["PUBLIC_ORIGIN"] == f"`{read_by.public_origin}`"
+    assert shown["LIVE_PORT"].endswith(f"`{read_by.live_port}`")
+    assert shown["LIVE_ORIGIN"] == f"`{read_by.live_origin}`"
     assert shown["VAR_DIR"] == f"`{read_by.var_dir}`"
     assert shown["CITY_FILE"] == f"`{read_by.city_file}`"
     assert shown["DEMO"].startswith(f"`{int(read_by.demo)}`")

@@ -17,6 +17,7 @@ import pytest
 
 from tests.conftest import free_port
 from wallet.config import Config
+from wallet.demo.processor import standin
 from wallet.log import keyring
 from wallet.run import environment, welcome
 from wallet.run.__main__ import is_ready
@@ -27,9 +28,18 @@ UP_S_MAX = 240
 
 
 def command_environ(var_dir: Path, **changes: str) -> dict[str, str]:
-    ours = (*environment.URL_NAMES, "PORT", "PUBLIC_ORIGIN", "DEMO", "SERVER_SECRET", "CITY_FILE")
+    ours = (
+        *environment.URL_NAMES,
+        "PORT",
+        "LIVE_PORT",
+        "LIVE_ORIGIN",
+        "PUBLIC_ORIGIN",
+        "DEMO",
+        "SERVER_SECRET",
+        "CITY_FILE",
+    )
     env = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**env, "VAR_DIR": str(var_dir), **changes}
+    return {**env, "VAR_DIR": str(var_dir), "LIVE_PORT": str(free_port()), **changes}
 
 
 def launch(var_dir: Path, **changes: str) -> subprocess.CompletedProcess[str]:
@@ -58,6 +68,9 @@ def test_a_port_in_use_is_one_line_and_nothing_is_made(var_dir):
         taken.listen()
         port = taken.getsockname()[1]
         assert_one_line(launch(var_dir, PORT=str(port)), f"Port {port} is in use by another program")
+        streams = launch(var_dir, PORT=str(free_port()), LIVE_PORT=str(port))
+        assert_one_line(streams, f"Port {port} is in use by another program")
+        assert "make run LIVE_PORT=" in streams.stderr
     assert list(var_dir.iterdir()) == []
 
 
@@ -195,13 +208,21 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
     demo = a_city / "demo.json"
     document = json.loads(demo.read_text())
     assert document["base_url"] == f"http://localhost:{first.port}"
-    for file in (demo, a_city / "roles.json", a_city / "secret", a_city / "log.key"):
+    for file in (demo, a_city / "roles.json", a_city / "secret", a_city / "log.key", a_city / "processor.json"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
     # no process but the launcher ever had the migrator's password
     words = json.loads((a_city / "roles.json").read_text())["embedded"]["migrator"]
-    for child in ("gunicorn", "wallet.run.worker", "wallet.run.sealer"):
+    for child in ("gunicorn", "wallet.run.worker", "wallet.run.sealer", "wallet.run.processor"):
         assert words not in Path(f"/proc/{child_pid(first, child)}/environ").read_text()
+
+    # the stand-in processor answers, and web was told where
+    base = standin.kept(a_city).base
+    assert base in Path(f"/proc/{child_pid(first, 'gunicorn')}/environ").read_text()
+    processor = http.client.HTTPConnection(base.removeprefix("http://"), timeout=10)
+    processor.request("GET", "/")
+    assert processor.getresponse().status == 200
+    processor.close()
 
     # it listens on this machine only
     connection = http.client.HTTPConnection("127.0.0.1", first.port, timeout=10)

@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 DEFAULT_PORT: Final = 8000
+PORT_MAX: Final = 65_535
 SECRET_BYTES_MIN: Final = 32
 """An HMAC-SHA-256 key shorter than its hash would be the weakest part."""
 
@@ -63,8 +64,9 @@ class Config:
     The database URLs begin with `postgresql://`, which both psycopg and SQLAlchemy take. `public_origin` is
     scheme and host, with a port only where it is not the scheme's own, and no slash at the end: it is the
     `aud` of every order. `var_dir` is where this process may write. `trusted_proxy` says that every request comes
-    through a proxy of ours, whose last X-Forwarded-For hop is who asks. Without `stripe` the service
-    takes no cards.
+    through a proxy of ours, whose last X-Forwarded-For hop is who asks. `live_port` is where the process of streams listens,
+    and `live_origin` where browsers find it, in the form of `public_origin`. Without `stripe`
+    the service takes no cards.
     """
 
     port: int
@@ -77,6 +79,8 @@ class Config:
     demo: bool
     server_secret: bytes = field(repr=False)
     trusted_proxy: bool = False
+    live_port: int = DEFAULT_PORT + 1
+    live_origin: str = f"http://localhost:{DEFAULT_PORT + 1}"
     stripe: StripeKeys | None = None
 
     @classmethod
@@ -90,7 +94,8 @@ class Config:
             ConfigError: naming the one thing to mend.
         """
         env = {name: value.strip() for name, value in environ.items() if value.strip()}
-        port = port_of(env)
+        port, live_port = port_of(env), live_port_of(env)
+        public_origin = _origin(env, port)
         demo = _flag(env, "DEMO")
         var_dir = Path(env.get("VAR_DIR", "var"))
         if not demo and (var_dir / DEMO_KEYS_FILE).exists():
@@ -101,7 +106,7 @@ class Config:
         database_url, audit_database_url, migrator_database_url = _database_urls(env)
         return cls(
             port=port,
-            public_origin=_origin(env, port),
+            public_origin=public_origin,
             database_url=database_url,
             migrator_database_url=migrator_database_url,
             audit_database_url=audit_database_url,
@@ -110,6 +115,8 @@ class Config:
             demo=demo,
             server_secret=_server_secret(env, var_dir, demo=demo),
             trusted_proxy=_flag(env, "TRUSTED_PROXY"),
+            live_port=live_port,
+            live_origin=_live_origin(env, public_origin, live_port),
             stripe=_stripe(env, demo=demo),
         )
 
@@ -120,9 +127,25 @@ def port_of(environ: Mapping[str, str]) -> int:
     Raises:
         ConfigError: it is no number from 1 to 65535.
     """
-    text = environ.get("PORT", "").strip() or str(DEFAULT_PORT)
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535):
-        raise ConfigError(f"PORT must be a number from 1 to 65535, not {text!r}.")
+    return _port("PORT", environ.get("PORT", "").strip() or str(DEFAULT_PORT))
+
+
+def live_port_of(environ: Mapping[str, str]) -> int:
+    """Return LIVE_PORT, or the port after PORT when it is not set.
+
+    Raises:
+        ConfigError: it is no number from 1 to 65535, or it is PORT.
+    """
+    port = port_of(environ)
+    live = _port("LIVE_PORT", environ.get("LIVE_PORT", "").strip() or str(port + 1 if port < PORT_MAX else port - 1))
+    if live == port:
+        raise ConfigError(f"LIVE_PORT and PORT are both {port}: two processes cannot listen on one port.")
+    return live
+
+
+def _port(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= PORT_MAX):
+        raise ConfigError(f"{name} must be a number from 1 to {PORT_MAX}, not {text!r}.")
     return int(text)
 
 
@@ -215,10 +238,27 @@ def _flag(env: Mapping[str, str], name: str) -> bool:
 
 
 def _origin(env: Mapping[str, str], port: int) -> str:
-    """Return PUBLIC_ORIGIN in the one form a browser sends: equal origins have equal texts."""
     text = env.get("PUBLIC_ORIGIN")
     if text is None:
         return "http://localhost" if port == 80 else f"http://localhost:{port}"
+    return _one_origin("PUBLIC_ORIGIN", text)
+
+
+def _live_origin(env: Mapping[str, str], public_origin: str, port: int) -> str:
+    """Return LIVE_ORIGIN; unless it is set, the same host on the port of streams where the service is plain http, and
+    the service's own origin where a proxy with TLS stands in front, which sends /live/ to that port.
+    """
+    text = env.get("LIVE_ORIGIN")
+    if text is not None:
+        return _one_origin("LIVE_ORIGIN", text)
+    if public_origin.startswith("https:"):
+        return public_origin
+    host = urlsplit(public_origin).hostname or ""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _one_origin(name: str, text: str) -> str:
+    """Return an origin in the one form a browser sends: equal origins have equal texts."""
     scheme, _, rest = text.partition("://")
     host, given_port = rest, ""
     if (colon := rest.rfind(":")) > rest.rfind("]"):
@@ -226,15 +266,11 @@ def _origin(env: Mapping[str, str], port: int) -> str:
         if not re.fullmatch(r"[1-9][0-9]{0,4}", given_port) or int(given_port) > 65535:
             host = ""
         elif given_port == {"http": "80", "https": "443"}.get(scheme):
-            raise ConfigError(f"PUBLIC_ORIGIN {text!r} names its scheme's own port: leave :{given_port} away.")
+            raise ConfigError(f"{name} {text!r} names its scheme's own port: leave :{given_port} away.")
     if scheme not in ("http", "https") or not _HOST.fullmatch(host):
-        raise ConfigError(
-            f"PUBLIC_ORIGIN must be like https://vi.example.vn, in small letters and no more, not {text!r}."
-        )
+        raise ConfigError(f"{name} must be like https://vi.example.vn, in small letters and no more, not {text!r}.")
     if scheme == "http" and host not in _LOOPBACK:
-        raise ConfigError(
-            f"PUBLIC_ORIGIN {text!r} must be https: over plain http from another machine no browser signs."
-        )
+        raise ConfigError(f"{name} {text!r} must be https: over plain http from another machine no browser signs.")
     return text
 
 

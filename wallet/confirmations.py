@@ -25,7 +25,10 @@ from wallet.ledger import Claim, Plan
 from wallet.ledger.tables import authority, entry, outcome, posting
 from wallet.refusal import Refusal
 
-PAYMENTS: Final = ("bill_payment", "transfer")
+PURCHASES: Final = ("invoice_payment", "point_payment", "charge")
+"""Those that pay a merchant. A charge is the till's order, under a mandate of the payer's."""
+
+PAYMENTS: Final = ("bill_payment", "transfer", *PURCHASES)
 """The kinds of orders that have a confirmation, and so a public page."""
 
 _LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -83,6 +86,7 @@ class Shown:
     amount: int
     given_back: int
     bills: tuple[UUID, ...]
+    entries: tuple[UUID, ...]
 
     @property
     def state(self) -> Literal["paid", "partly_refunded", "refunded"]:
@@ -108,7 +112,8 @@ def shown(connection: sa.Connection, id: AuthorityId) -> Shown:
     paid = sa.select(sa.func.sum(posting.c.amount)).where(posting.c.entry == entry.c.id).scalar_subquery()
     rows = connection.execute(
         sa.select(
-            authority.c.signer, authority.c.order_id, authority.c.order_kind, entry.c.effective_at, entry.c.settles,
+            authority.c.signer, authority.c.order_id, authority.c.order_kind, entry.c.id, entry.c.effective_at,
+            entry.c.settles,
             paid.label("paid"), given.label("given"),
         )
         .join(entry, entry.c.authority == authority.c.id)
@@ -126,7 +131,8 @@ def shown(connection: sa.Connection, id: AuthorityId) -> Shown:
         at=rows[0].effective_at,
         amount=sum(int(row.paid) for row in rows),
         given_back=sum(int(row.given) for row in rows),
-        bills=tuple(row.settles for row in rows if row.settles),
+        bills=tuple(row.settles for row in rows if row.settles and row.order_kind == "bill_payment"),
+        entries=tuple(row.id for row in rows),
     )
 
 
@@ -169,7 +175,8 @@ def link(unit: sa.Connection, claim: Claim, order: LinkOrder, *, now: datetime) 
     try:
         if found is None:
             raise NumberNotFound
-        shown(unit, found)
+        if shown(unit, found).kind == "charge":  # whose order it is has not paid it
+            raise NumberNotFound
     except NumberNotFound:
         raise lookup.NotFound(param="order") from None
     fresh = {"made_at": now, "ended_at": None if order.living else now}

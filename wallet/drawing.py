@@ -34,6 +34,16 @@ def draw(text: str, *, correction: Correction = Correction.SCREEN) -> str:
     )
 
 
+def draw_file(text: str, *, correction: Correction = Correction.SCREEN) -> str:
+    """Return the same symbol as a document of its own, for an address that gives nothing but the picture.
+
+    Raises:
+        ValueError: as `draw`.
+    """
+    drawn = draw(text, correction=correction)
+    return drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
 def modules(text: str, *, correction: Correction = Correction.SCREEN) -> list[list[bool]]:
     """Return the same symbol as rows of modules, dark ones True, with its quiet zone: for paper.
 

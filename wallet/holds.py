@@ -15,7 +15,7 @@ from wallet import accounts, ids, orders, states
 from wallet.events import Event, instant
 from wallet.ids import AccountId, AuthorityId, EntryId, HolderId, HoldId, OrderId
 from wallet.ledger import Capture, Claim, Entry, Hold, Plan, Posting, Release, chart
-from wallet.limits import TRANSFER, Limits
+from wallet.limits import TRANSFER, Limits, uncounted
 from wallet.money import Dong
 from wallet.refusal import Refusal
 from wallet.transfers import PayeeNotFound, SameAccount
@@ -37,6 +37,11 @@ QUESTIONS: Final[dict[str, str]] = {
                FROM ledger.hold h WHERE h.authority = a.id)
               IS DISTINCT FROM
               jsonb_build_array(jsonb_build_array(s.said ->> 'payer', s.said ->> 'payee', s.said ->> 'amount'))""",
+    "hold_uncounted": uncounted(
+        "hold",
+        TRANSFER,
+        amount="SELECT h.amount, h.placed_at FROM ledger.hold h WHERE h.authority = a.id",
+    ),
     "hold_end_not_as_signed": """
         SELECT h.id, format('ends %s, signed to end %s', h.lapses_at, to_timestamp((s.said ->> 'lapses_at')::numeric))
         FROM ledger.hold h JOIN person.order_content c ON c.authority = h.authority

@@ -30,6 +30,9 @@ PUBLIC_SERVICE: Final = "public_service"
 NEW_DEVICE: Final = timedelta(hours=24)
 """How long a device is new (DESIGN, section 6)."""
 
+_IN_FLIGHT_S: Final = 60
+"""The door's now is a moment before the database's: a rule that began between the two may not have counted yet."""
+
 _STANDINGS_MAX: Final = 50_000
 
 
@@ -146,6 +149,46 @@ class Limits:
 
     def _has_new(self, connection: sa.Connection, holder: HolderId, now: datetime) -> bool:
         return any(self._new(one, now) for one in keys.enrolments(connection, holder))
+
+
+def uncounted(order_kind: str, use: str, *, amount: str) -> str:
+    """Word what the proof asks of an order kind whose money is all for one use: was it counted against each limit of that
+    use that was in force, and whole? In which period is what `limit_usage_differs` and the counters say.
+
+    Limits of new devices are left out: whether a device was new depends on what the service runs as.
+
+    Args:
+        order_kind: of the orders that were carried out.
+        use: as in `counts`.
+        amount: SQL for (what left the wallet, effective when) of the authority `a`.
+    """
+    return f"""
+        SELECT a.id, format('%s: %s counted, of %s', r.code, coalesce(c.amount, 0), l.amount)
+        FROM ledger.authority a JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        CROSS JOIN LATERAL ({amount}) AS l (amount, at)
+        CROSS JOIN LATERAL (SELECT l.at AT TIME ZONE 'Asia/Ho_Chi_Minh' AS here) AS t
+        CROSS JOIN LATERAL (SELECT here::date AS day, (here - interval '{_IN_FLIGHT_S} seconds')::date AS before) AS d
+        JOIN (VALUES {_in_force(use)}) AS r (code, since, until) ON d.before >= r.since AND d.day < r.until
+        LEFT JOIN LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, amount bigint) ON c.bucket = r.code
+        WHERE a.order_kind = '{order_kind}'
+          AND c.amount IS DISTINCT FROM l.amount"""  # noqa: S608 - names of ours
+
+
+def counted_once() -> str:
+    """Spell the buckets of which each use has exactly one: those of the calendar months."""
+    return ", ".join(sorted({f"'{rule.code}'" for rule in rules.limits() if rule.window == "month" and not rule.only}))
+
+
+def _in_force(use: str) -> str:
+    """Spell the rules that count a use: code, and the days from which and before which each holds."""
+    rows = []
+    for rule in rules.limits():
+        if use not in rule.uses or rule.only or rule.window == "order":
+            continue
+        later = [other.since for other in rules.limits() if other.code == rule.code and other.since > rule.since]
+        until = f"'{min(later)}'" if later else "'infinity'"
+        rows.append(f"('{rule.code}', '{rule.since}'::date, {until}::date)")
+    return ", ".join(rows)
 
 
 def starts(rule: LimitRule, today: date) -> date:

@@ -41,7 +41,7 @@ def counted(number: int) -> str:
 
 
 _DIGITS: Final = ("không", "một", "hai", "ba", "bốn", "năm", "sáu", "bảy", "tám", "chín")
-_SCALES: Final = ("", " nghìn", " triệu")
+_SCALES: Final = ((), ("nghìn",), ("triệu",))
 
 
 def in_words(amount: int) -> str:
@@ -50,44 +50,54 @@ def in_words(amount: int) -> str:
     Raises:
         ValueError: a negative amount.
     """
-    if amount < 0:
-        raise ValueError("amounts in words are never negative")
-    text = _read(amount) + " đồng"
+    text = " ".join(syllables(amount))
     return text[0].upper() + text[1:]
 
 
-def _read(number: int) -> str:
+def syllables(amount: int) -> tuple[str, ...]:
+    """Read an amount syllable by syllable: what `in_words` writes and a counter speaks. Vietnamese puts a space between
+    syllables, so these are the smallest parts of both.
+
+    Raises:
+        ValueError: a negative amount.
+    """
+    if amount < 0:
+        raise ValueError("amounts in words are never negative")
+    return (*_read(amount), "đồng")
+
+
+def _read(number: int) -> list[str]:
     if number >= 10**9:  # Vietnamese counts on by billions: "một nghìn tỷ", "một tỷ tỷ"
         head, tail = divmod(number, 10**9)
-        return _read(head) + " tỷ" + (" " + _groups(tail, after=True) if tail else "")
+        return [*_read(head), "tỷ", *(_groups(tail, after=True) if tail else ())]
     return _groups(number, after=False)
 
 
-def _groups(number: int, *, after: bool) -> str:
+def _groups(number: int, *, after: bool) -> list[str]:
     """Read a number below 10^9; `after` says that something stands before it, so leading zeros are read."""
     if number == 0:
-        return _DIGITS[0]
+        return [_DIGITS[0]]
     parts: list[str] = []
     for power in (2, 1, 0):
         group = number // 1000**power % 1000
         if group:
-            parts.append(_hundreds(group, full=after or bool(parts)) + _SCALES[power])
-    return " ".join(parts)
+            parts += [*_hundreds(group, full=after or bool(parts)), *_SCALES[power]]
+    return parts
 
 
-def _hundreds(number: int, *, full: bool) -> str:
+def _hundreds(number: int, *, full: bool) -> list[str]:
     hundreds, rest = divmod(number, 100)
     tens, units = divmod(rest, 10)
-    words = [f"{_DIGITS[hundreds]} trăm"] if hundreds or full else []
+    words = [_DIGITS[hundreds], "trăm"] if hundreds or full else []
     if tens == 0:
         if units:
-            words.append(f"linh {_DIGITS[units]}" if words else _DIGITS[units])
-        return " ".join(words)
-    words.append("mười" if tens == 1 else f"{_DIGITS[tens]} mươi")
+            words += ["linh", _DIGITS[units]] if words else [_DIGITS[units]]
+        return words
+    words += ["mười"] if tens == 1 else [_DIGITS[tens], "mươi"]
     if units == 1 and tens > 1:
         words.append("mốt")
     elif units == 5:
         words.append("lăm")
     elif units:
         words.append(_DIGITS[units])
-    return " ".join(words)
+    return words

@@ -194,7 +194,7 @@ def sweep(database: sa.Engine, day: date, *, now: datetime) -> None:
     def decide(connection: sa.Connection, _claim: Claim) -> Plan:
         totals = {row.code: row.posted for row in balances.trial_balance(connection)}
         missing = totals[chart.AGENCY] - totals[chart.BANK_COLLECTION]
-        # What a card paid for an agency is with the card's processor until it pays out: what covers wallets is not lent to it.
+        # What a card paid for an agency is with the card's processor until it pays out: wallets' cover is not lent for it.
         spare = totals[chart.BANK_GUARANTEE] - totals[chart.WALLET] - totals[chart.MERCHANT]
         missing = min(missing, max(0, spare))
         accounts = balances.house_accounts(connection)

@@ -24,7 +24,7 @@ from typing import Final, TextIO
 
 import sqlalchemy as sa
 
-from wallet import accounts, db, holds, refunds, transfers
+from wallet import accounts, db, holds, mandates, refunds, transfers
 from wallet.bills import proof as bills
 from wallet.cards import proof as cards
 from wallet.config import postgres_url
@@ -34,6 +34,7 @@ from wallet.ledger.proof import Base, Difference, Part
 from wallet.log import proof as log_proof
 from wallet.log.checkpoint import Checkpoint
 from wallet.log.proof import Shown
+from wallet.log.visible import visible
 
 PROVEN_CHECKPOINT: Final = "proven.checkpoint"
 """The log's checkpoint that the last clean proof has proven: every later one holds the log against it."""
@@ -61,7 +62,7 @@ def _asked(connection: sa.Connection, since: Base | None, more: Sequence[Questio
     """Yield what the database itself can tell."""
     yield from proof.ledger(connection, since=since)
     yield from proof.differences(connection, identity.QUESTIONS)
-    for verbs in (transfers, holds, refunds, accounts):
+    for verbs in (transfers, holds, mandates, refunds, accounts):
         yield from proof.differences(connection, verbs.QUESTIONS)
     for questions in (bills.QUESTIONS, cards.QUESTIONS, *more):
         yield from proof.differences(connection, questions)
@@ -222,6 +223,11 @@ def remember(path: Path, base: Base) -> None:
     path.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
 
 
+def tell(difference: Difference) -> None:
+    """Say a difference on one line, whatever a tamperer wrote into the database."""
+    print(difference.code, visible(str(difference.subject)), visible(difference.detail), sep="\t")
+
+
 def main(arguments: Sequence[str] = tuple(sys.argv[1:]), *, more: Sequence[Questions] = ()) -> int:
     """Prove the configured books and say so; `more` is what other packages ask."""
     parser = argparse.ArgumentParser(prog="make prove", description="Recompute the books and name every difference.")
@@ -239,7 +245,11 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:]), *, more: Sequence[Quest
     var_dir = Path(os.environ.get("VAR_DIR", "var"))
     file, checkpoint = var_dir / "proven.json", var_dir / PROVEN_CHECKPOINT
     since = remembered(file) if asked.incremental else None
-    saved = [path.read_bytes() for path in (*asked.checkpoint, checkpoint) if path in asked.checkpoint or path.exists()]
+    try:
+        saved = [path.read_bytes() for path in asked.checkpoint]
+    except OSError as fault:
+        parser.error(f"{fault.filename}: {fault.strerror}")
+    saved += [checkpoint.read_bytes()] if checkpoint.exists() else []
     shown = Shown.read(var_dir)
     started, found = time.monotonic(), 0
     with snapshot(db.engine(url, name="prove")).connect() as connection:
@@ -254,13 +264,13 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:]), *, more: Sequence[Quest
         for difference in differences:
             found += 1
             bar.clear()
-            print(f"{difference.code}\t{difference.subject}\t{difference.detail}")
+            tell(difference)
         has_log = log_proof.has_begun(connection, shown)
         if has_log:
             known = shown.opened(checkpoint.read_bytes()) if asked.incremental and checkpoint.exists() else None
             for difference in log(connection, shown, saved=saved, since=known):
                 found += 1
-                print(f"{difference.code}\t{difference.subject}\t{difference.detail}")
+                tell(difference)
         counts, proven = proof.counts(connection), proof.base(connection)
     looked = ", ".join(f"{count} {name}" for name, count in counts.items()) + ("" if has_log else ", no log yet")
     if found:

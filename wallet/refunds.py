@@ -138,7 +138,20 @@ def refund(unit: sa.Connection, claim: Claim, order: RefundOrder, *, now: dateti
         EntryNotFound: none that paid the signer. RefundTooLarge, Reversed, NotReversible; then one of
             `ledger.refusals`: too little available, a frozen account.
     """
-    lines = {line.line: line for line in _owned(unit, order.entry, claim)}
+    return _back_of(_owned(unit, order.entry, claim), order, now=now)
+
+
+def back(connection: sa.Connection, order: RefundOrder, *, now: datetime) -> Plan:
+    """Decide a refund by somebody of whom the caller knows that they act for whom the entry paid.
+
+    Raises:
+        As `refund`.
+    """
+    return _back_of(_undoable(connection, order.entry, lines_of(connection, order.entry)), order, now=now)
+
+
+def _back_of(owned: list[Line], order: RefundOrder, *, now: datetime) -> Plan:
+    lines = {line.line: line for line in owned}
     postings = []
     for back in order.lines:
         line = lines.get(back.line)
@@ -255,6 +268,10 @@ def _owned(connection: sa.Connection, entry: EntryId, claim: Claim) -> list[Line
         acting.add(roles.agency_of(connection, claim.signer) or claim.signer)
     if not lines or any(line.payee not in acting for line in lines):
         raise EntryNotFound(param="entry")
+    return _undoable(connection, entry, lines)
+
+
+def _undoable(connection: sa.Connection, entry: EntryId, lines: list[Line]) -> list[Line]:
     how = {link.how for link in links(connection, entry)}
     if how & {"reverses", "refunds"} or any(line.payer is None and not line.by_card for line in lines):
         raise NotReversible(param="entry", entry=str(entry))

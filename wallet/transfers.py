@@ -14,7 +14,7 @@ from wallet import accounts, ids
 from wallet.events import Event
 from wallet.ids import AccountId, EntryId, OrderId
 from wallet.ledger import Claim, Entry, Plan, Posting, chart
-from wallet.limits import TRANSFER, Limits
+from wallet.limits import TRANSFER, Limits, uncounted
 from wallet.money import Dong
 from wallet.refusal import Refusal
 
@@ -32,6 +32,12 @@ QUESTIONS: Final[dict[str, str]] = {
                FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id WHERE e.authority = a.id)
               IS DISTINCT FROM
               jsonb_build_array(jsonb_build_array(s.said ->> 'payer', s.said ->> 'payee', s.said ->> 'amount'))""",
+    "transfer_uncounted": uncounted(
+        "transfer",
+        TRANSFER,
+        amount="SELECT sum(p.amount), min(e.effective_at) FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id"
+        " WHERE e.authority = a.id",
+    ),
 }
 """What the proof of the books asks about transfers, as in `wallet.ledger.proof`."""
 

@@ -3,11 +3,21 @@
 from pathlib import Path
 from typing import Final
 
-from market.web import stickers
+from market import refunds
+from market.web import admitting, charges, counter, present, purchases, scan, selling, stickers, tills
 from wallet.web.app import Wing
 
 DOORS: Final = (
+    admitting,
+    charges,
+    counter,
+    present,
+    scan,
+    selling,
     stickers,
+    tills,
 )  # fmt: skip
 
-WING: Final = Wing(name="market", folder=Path(__file__).parent, doors=DOORS)
+WING: Final = Wing(
+    name="market", folder=Path(__file__).parent, doors=DOORS, refund=refunds.refund, purchases=purchases.of
+)

@@ -1,8 +1,9 @@
-"""A sticker, checked by whoever opens its address with a phone's own camera."""
+"""A sticker, checked by whoever opens its address with a phone's own camera, or types its serial."""
 
-from flask import Blueprint, render_template
+from flask import Blueprint, redirect, render_template, request
+from werkzeug.wrappers import Response
 
-from market import registry
+from market import registry, stickers
 from wallet.web.gate import admits
 from wallet.web.state import state
 
@@ -11,10 +12,20 @@ door = Blueprint("market_stickers", __name__)
 
 @door.get("/q/<serial>")
 @admits("anyone")
-def show(serial: str) -> str:
-    """Show who is paid at a point, by our registry."""
+def show(serial: str) -> str | Response:
+    """Show who is paid at a point, by our registry, and whether the sticker's tag is ours."""
+    spelled = registry.spell_serial(serial)
     with state().app.connect() as connection:
         point = registry.point_by_serial(connection, serial)
     if point is None:
         raise registry.PointNotFound(param="serial")
-    return render_template("market/sticker.html", point=point, area=state().city.areas.get(point.area))
+    given = request.args.get("t", "")[:40]
+    if serial != spelled:
+        return redirect(f"/q/{point.serial}" + (f"?t={given}" if given.isalnum() else ""))
+    return render_template(
+        "market/sticker.html",
+        point=point,
+        area=state().city.areas.get(point.area),
+        verdict=str(stickers.judge(point, given, secret=state().config.server_secret)),
+        serial=stickers.spaced(point.serial),
+    )

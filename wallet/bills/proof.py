@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from wallet import limits
+
 QUESTIONS: Final[dict[str, str]] = {
     "bill_total_differs": """
         SELECT b.id, format('total %s, lines come to %s', b.total, l.total) FROM bills.bill b
@@ -9,7 +11,7 @@ QUESTIONS: Final[dict[str, str]] = {
         WHERE b.total <> l.total""",
     "bill_payment_differs": """
         SELECT e.settles, format('entry %s', e.id) FROM ledger.entry e
-        WHERE e.settles IS NOT NULL
+        WHERE e.settles IS NOT NULL AND e.kind <> 'merchant_payment'
           AND (SELECT array_agg((p.credit, p.amount)::text ORDER BY p.line) FROM ledger.posting p WHERE p.entry = e.id)
               IS DISTINCT FROM
               (SELECT array_agg((x.account, x.amount)::text ORDER BY x.line) FROM bills.bill_line x
@@ -27,9 +29,18 @@ QUESTIONS: Final[dict[str, str]] = {
               IS DISTINCT FROM
               (SELECT jsonb_agg(jsonb_build_array(b ->> 'bill', s.said ->> 'payer', b ->> 'amount') ORDER BY b ->> 'bill')
                FROM jsonb_array_elements(s.said -> 'bills') AS b)""",
+    "bill_payment_uncounted": f"""
+        SELECT a.id, format('%s counted, of %s', coalesce(c.amount, 0), l.amount) FROM ledger.authority a
+        JOIN ledger.outcome o ON o.authority = a.id AND o.code IS NULL
+        CROSS JOIN LATERAL (SELECT sum(p.amount) AS amount FROM ledger.entry e JOIN ledger.posting p ON p.entry = e.id
+                            WHERE e.authority = a.id) AS l
+        CROSS JOIN LATERAL (SELECT sum(x.amount) AS amount
+                            FROM jsonb_to_recordset(o.counted) AS x (bucket text, amount bigint)
+                            WHERE x.bucket IN ({limits.counted_once()})) AS c
+        WHERE a.order_kind = 'bill_payment' AND c.amount IS DISTINCT FROM l.amount""",  # noqa: S608 - names of ours
     "bill_settled_unknown": """
         SELECT e.settles, format('entry %s', e.id) FROM ledger.entry e LEFT JOIN bills.bill b ON b.id = e.settles
-        WHERE e.settles IS NOT NULL AND b.id IS NULL""",
+        WHERE e.settles IS NOT NULL AND e.kind <> 'merchant_payment' AND b.id IS NULL""",
     "bill_closed_and_paid": """
         SELECT b.id, b.state FROM bills.bill b JOIN ledger.entry e ON e.settles = b.id WHERE b.state <> 'issued'""",
     "bill_line_account_differs": """

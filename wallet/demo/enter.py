@@ -74,7 +74,7 @@ class Entering:
     def __init__(self, load: Load) -> None:
         """Draw the city that is to be entered; nothing is written yet."""
         self._load = load
-        self._engine = _quick(load.database_url)
+        self._engine = quick(load.database_url)
         self._city = city.load(load.city_file)
         self._origin = load.begun.origin
         self._now = load.begun.at
@@ -318,7 +318,7 @@ def _helped(load: Load, desks: Mapping[str, HolderId]) -> Iterator[None]:
         raise RuntimeError(f"the process that orders half of the demo's bills ended with {helper.returncode}")
 
 
-def _quick(url: str) -> sa.Engine:
+def quick(url: str) -> sa.Engine:
     """Connect without waiting for the disk at each commit: what a power cut takes, the next load makes."""
     engine = db.engine(url, name="demo")
 

@@ -4,11 +4,12 @@ Words   ordered: by an officer or the operator, as through a form · signed: by 
         had come over the wire.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 
@@ -75,16 +76,18 @@ def is_done(database: sa.Engine, signer: HolderId, order: OrderId) -> bool:
         return connection.execute(query).scalar() or False
 
 
-def ordered(database: sa.Engine, order: Order) -> None:
-    """Carry out an order without a signature: an officer's or the operator's."""
+def ordered(
+    database: sa.Engine, order: Order, *, kind: Literal["officer_order", "session_order"] = "officer_order"
+) -> dict[str, Any]:
+    """Carry out an order without a signature: an officer's, the operator's, or a citizen's by a form; return its answer."""
     evidence = Evidence(
-        kind="officer_order",
+        kind=kind,
         signer=order.signer,
         order_id=order.order,
         order_kind=order.door.asks.kind_name,
         content=order.content(),
     )
-    _carry_out(database, order, evidence)
+    return json.loads(_carry_out(database, order, evidence))  # type: ignore[no-any-return]
 
 
 def signed(database: sa.Engine, order: Order, *, key: PrivateKey) -> None:
@@ -118,7 +121,7 @@ def signed(database: sa.Engine, order: Order, *, key: PrivateKey) -> None:
     _carry_out(database, order, evidence)
 
 
-def _carry_out(database: sa.Engine, order: Order, evidence: Evidence) -> None:
+def _carry_out(database: sa.Engine, order: Order, evidence: Evidence) -> bytes:
     """Read an order from its bytes and carry it out; a refusal is a bug of the demo and stops the load."""
     document = canonical.loads(evidence.content)
     _, asked = fields.read(order.door.asks, document, audience=order.origin, now=order.now)
@@ -126,7 +129,7 @@ def _carry_out(database: sa.Engine, order: Order, evidence: Evidence) -> None:
     def complain(refusal: Refusal) -> bytes:
         raise AssertionError(f"{order.door.asks.kind_name} {order.own} is refused: {refusal.code} {refusal.facts}")
 
-    orders.carry_out(
+    outcome = orders.carry_out(
         database,
         evidence,
         admits=frozenset({order.door.role}),
@@ -137,3 +140,4 @@ def _carry_out(database: sa.Engine, order: Order, evidence: Evidence) -> None:
         now=order.now,
         at_once=evidence.kind == "signed_order",
     )
+    return outcome.body

@@ -48,6 +48,7 @@ def _row(connection: sa.Connection, one: Principal, city: City, offices: dict[st
         "pin": one.pin,
         "agency": one.agency,
         "agency_name": city.agencies[one.agency].name if one.agency else None,
+        "also": one.also,
     }
 
 

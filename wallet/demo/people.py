@@ -26,6 +26,10 @@ PHONE_PREFIX: Final = "0600"
 Role = Literal["citizen", "officer", "agency", "auditor", "operator"]
 
 
+_OWNER_NUMBERS: Final = 2_000
+"""Shopkeepers' phone numbers stand behind the clerks' and before the citizens'."""
+
+
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
@@ -101,7 +105,8 @@ class Principal:
     """One of the named few.
 
     `slug` names the principal and seeds its key. A machine has no phone and no PIN; only citizens
-    have a wallet. `agency` is the code of the agency that an officer or a machine works for.
+    have a wallet. `agency` is the code of the agency that an officer or a machine works for; `also` says in words what
+    else somebody does.
     """
 
     slug: str
@@ -111,6 +116,7 @@ class Principal:
     pin: str | None = None
     agency: str | None = None
     area: str | None = None
+    also: str | None = None
 
 
 def citizens(city: City, *, count: int = CITIZENS, seed: str = SEED) -> tuple[Citizen, ...]:
@@ -124,7 +130,9 @@ def citizens(city: City, *, count: int = CITIZENS, seed: str = SEED) -> tuple[Ci
 
 
 def principals(city: City) -> tuple[Principal, ...]:
-    """Return the named few: four citizens, officer and machine of two agencies, an auditor, an operator."""
+    """Return the named few: four citizens, officer and machine of two agencies, an auditor, two operators: what
+    two officers must do, maker and checker, takes two.
+    """
     first, second = _two_agencies(city)
     home = first.area or next(iter(city.areas))
     return (
@@ -136,8 +144,17 @@ def principals(city: City) -> tuple[Principal, ...]:
             phone="0600000102",
             pin="730264",
             area=home,
+            also="chủ điểm bán (merchant's owner)",
         ),
-        Principal(slug="minh", name="Nguyễn Hữu Minh", role="citizen", phone="0600000103", pin="591836", area=home),
+        Principal(
+            slug="minh",
+            name="Nguyễn Hữu Minh",
+            role="citizen",
+            phone="0600000103",
+            pin="591836",
+            area=home,
+            also="thu ngân của điểm bán (cashier)",
+        ),
         Principal(slug="an", name="Hồ Văn An", role="citizen", phone="0600000104", pin="264079", area=home),
         Principal(
             slug="ha",
@@ -159,7 +176,14 @@ def principals(city: City) -> tuple[Principal, ...]:
         Principal(slug="may-2", name=f"Hệ thống của {second.short}", role="agency", agency=second.code),
         Principal(slug="khoi", name="Phan Đình Khôi", role="auditor", phone="0600000301", pin="846207"),
         Principal(slug="tam", name="Võ Thanh Tâm", role="operator", phone="0600000401", pin="618394"),
+        Principal(slug="bao", name="Trương Quốc Bảo", role="operator", phone="0600000402", pin="940257"),
     )
+
+
+def owners(count: int, *, seed: str = SEED) -> tuple[tuple[str, str], ...]:
+    """Draw name and phone of people who own the demo's shops; their numbers stand before the citizens'."""
+    lot = Random(f"{seed}:owners")
+    return tuple((_name(lot), f"{PHONE_PREFIX}{_OWNER_NUMBERS + place:06}") for place in range(1, count + 1))
 
 
 def clerks(city: City, *, seed: str = SEED) -> dict[str, str]:

@@ -151,7 +151,8 @@ KIỂM CHỨNG KHI KHÔNG CÓ MẠNG
    {LOG_KEYS} trong gói này chỉ để tiện so: ai làm ra gói cũng có thể đặt khoá của mình vào đó.
 2. pip install cryptography
 3. python3 {VERIFIER} . --log-key khoa.txt
-   Có checkpoint đã lưu lần trước: thêm --seen TỆP để biết nhật ký không bị cắt ngắn. Mã lỗi có nghĩa gì: đầu tệp {VERIFIER}.
+   Có checkpoint đã lưu lần trước: thêm --seen TỆP để biết nhật ký không bị cắt ngắn hay viết lại.
+   Mã lỗi có nghĩa gì: đầu tệp {VERIFIER}.
 4. Công cụ do người khác viết cũng phải ra cùng số dư:
    bean-check {BEANCOUNT}
    hledger check --strict -f {HLEDGER}
@@ -164,7 +165,7 @@ VERIFY WITHOUT A NETWORK
    bundle is there to compare: whoever made the bundle could have put any key into it.
 2. pip install cryptography
 3. python3 {VERIFIER} . --log-key key.txt
-   With a checkpoint that you saved last time, add --seen FILE: the log must not have become shorter. The codes are explained
+   With a checkpoint that you saved last time, add --seen FILE: the log must still begin with it. The codes are explained
    at the head of {VERIFIER}.
 4. Tools that others wrote must come to the same balances:
    bean-check {BEANCOUNT}

@@ -468,17 +468,18 @@ def _asking() -> Iterator[None]:
 
 def _meaning(error: stripe.StripeError) -> Exception:
     code, status = str(error.code or ""), error.http_status
-    if isinstance(error, stripe.APIConnectionError) or status is None or status >= 500:
-        return InDoubt(f"{type(error).__name__}: {status or 'no answer'}")
     if status in (409, 429):
         return Busy(code or str(status))
+    # An APIError is an answer that is not of Stripe's shape, as a proxy gives one: its 404 says nothing of a payment.
+    if isinstance(error, (stripe.APIConnectionError, stripe.APIError)) or status is None or status >= 500:
+        return InDoubt(f"{type(error).__name__}: {status or 'no answer'}")
     if isinstance(error, stripe.IdempotencyError):
         return KeyReused(code or "idempotency_key_reused")
     if isinstance(error, stripe.CardError):
         tried = cast("dict[str, Any]", error.json_body or {}).get("error", {}).get("payment_intent")
         return Declined(tried["id"]) if tried else Rejected(code, error.user_message or "")
-    if status == 404 or code == "resource_missing":
-        return Unknown(code or "resource_missing", error.user_message or "")
+    if code == "resource_missing":
+        return Unknown(code, error.user_message or "")
     return Rejected(code or type(error).__name__, error.user_message or "")
 
 

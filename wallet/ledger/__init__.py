@@ -3,7 +3,7 @@
 Words   account, entry, posting, hold, authority, outcome, event, period: see the README's list.
 """
 
-from wallet.ledger.plan import Capture, Count, Entry, Guard, Hold, Move, Plan, Posting, Release
+from wallet.ledger.plan import Capture, Count, Entry, Guard, Hold, Mandate, Move, Plan, Posting, Release
 from wallet.ledger.refusals import Insufficient
 from wallet.ledger.verbs import (
     BatchItem,
@@ -33,6 +33,7 @@ __all__ = [
     "Guard",
     "Hold",
     "Insufficient",
+    "Mandate",
     "Move",
     "Plan",
     "Posting",

@@ -78,6 +78,19 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mandate:
+    """A holder's word that whoever names `code` may charge `account` once, at most `cap`, until `lapses_at`.
+
+    Nothing is set aside. The authority that signs it is its id; a charge is a plan `under` it.
+    """
+
+    account: AccountId
+    cap: Dong
+    lapses_at: datetime
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Count:
     """An amount counted against a limit: in which bucket, of the period that starts on which day, up to which cap.
 
@@ -125,6 +138,7 @@ class Plan:
     holds: tuple[Hold, ...] = ()
     captures: tuple[Capture, ...] = ()
     releases: tuple[Release, ...] = ()
+    mandates: tuple[Mandate, ...] = ()
     moves: tuple[Move, ...] = ()
     under: AuthorityId | None = None
     guard: Guard | None = None

@@ -86,6 +86,8 @@ QUESTIONS: Final[dict[str, str]] = {
                                                                                   AND s.since <= a.at AND coalesce(s.until > a.at, true))
                               WHEN 'payee' THEN (SELECT sum(CASE x.credit WHEN d.id THEN x.amount ELSE -x.amount END) FROM ledger.posting x
                                                  WHERE x.entry = e.id AND d.id IN (x.debit, x.credit)) < 0
+                              WHEN 'mandate' THEN NOT EXISTS (SELECT 1 FROM ledger.charge c JOIN ledger.mandate m ON m.authority = c.mandate
+                                                              WHERE c.entry = e.id AND m.account = d.id)
                               WHEN 'office' THEN NOT EXISTS (SELECT 1 FROM identity.role r WHERE r.holder = a.signer
                                                              AND r.role = 'officer' AND r.agency = d.holder)
                               ELSE NOT EXISTS (SELECT 1 FROM ledger.resolution r JOIN ledger.hold h ON h.id = r.hold
@@ -176,6 +178,26 @@ QUESTIONS: Final[dict[str, str]] = {
         SELECT r.hold, r.kind FROM ledger.resolution r WHERE NOT EXISTS (
             SELECT 1 FROM ledger.event v WHERE v.subject = r.hold::text AND v.authority = r.authority
               AND v.type = CASE r.kind WHEN 'capture' THEN 'hold.captured' WHEN 'void' THEN 'hold.voided' ELSE 'hold.lapsed' END)""",
+    # Mandates: their holder's own, charged once, within their amount and their time, and never after a newer one.
+    "mandate_unsigned": """
+        SELECT m.authority, format('%s to %s of %s', a.kind, a.order_kind, a.signer) FROM ledger.mandate m
+        JOIN ledger.authority a ON a.id = m.authority JOIN ledger.account w ON w.id = m.account
+        WHERE a.kind <> 'signed_order' OR a.order_kind <> 'mandate' OR w.holder IS DISTINCT FROM a.signer""",
+    "charge_unlawful": """
+        SELECT c.mandate, format('charged at %s by a %s to %s', c.at, a.kind, a.order_kind) FROM ledger.charge c
+        JOIN ledger.mandate m ON m.authority = c.mandate JOIN ledger.authority a ON a.id = c.authority
+        WHERE a.kind <> 'mandate' OR a.order_kind <> 'charge' OR a.under <> c.mandate OR c.at < m.made_at OR c.at >= m.lapses_at
+           OR (SELECT sum(p.amount) FROM ledger.posting p WHERE p.entry = c.entry AND p.debit = m.account) > m.cap
+           OR EXISTS (SELECT 1 FROM ledger.mandate n WHERE n.account = m.account AND n.made_at > m.made_at AND n.made_at < c.at)""",
+    "charge_differs": """
+        SELECT coalesce(c.mandate, e.id), format('charged by entry %s', c.entry) FROM ledger.charge c
+        FULL JOIN (SELECT e.id, e.authority FROM ledger.entry e JOIN ledger.authority a ON a.id = e.authority
+                   WHERE a.order_kind = 'charge') AS e ON e.id = c.entry AND e.authority = c.authority
+        WHERE c.mandate IS NULL OR e.id IS NULL""",
+    "mandate_untold": """
+        SELECT m.authority, 'mandate.signed' FROM ledger.mandate m WHERE NOT EXISTS (
+            SELECT 1 FROM ledger.event v WHERE v.subject = m.authority::text AND v.type = 'mandate.signed' AND v.authority = m.authority
+              AND convert_from(v.bytes, 'UTF8')::jsonb -> 'data' @> jsonb_build_object('account', m.account::text, 'cap', m.cap::text))""",
     # Reversals and refunds: mirrored lines, together at most what was paid, of nothing that itself undoes.
     "undoing_unlinked": """
         SELECT e.id, e.kind FROM ledger.entry e
@@ -203,8 +225,9 @@ QUESTIONS: Final[dict[str, str]] = {
     # Limits: what the counters say is what was counted less what was given back.
     "limit_usage_differs": """
         WITH counted AS (
-            SELECT a.signer AS holder, c.bucket, c.starts, sum(c.amount) AS amount
+            SELECT coalesce(m.signer, a.signer) AS holder, c.bucket, c.starts, sum(c.amount) AS amount
             FROM ledger.outcome o JOIN ledger.authority a ON a.id = o.authority
+            LEFT JOIN ledger.authority m ON m.id = a.under  -- a charge counts for who signed its mandate
             CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date, amount bigint)
             WHERE o.counted IS NOT NULL GROUP BY 1, 2, 3
         ), back AS (
@@ -229,9 +252,14 @@ QUESTIONS: Final[dict[str, str]] = {
     "limit_exceeded": """
         SELECT u.holder, format('%s from %s: used %s, cap %s', u.bucket, u.starts, u.used, c.cap) FROM ledger.usage u
         CROSS JOIN LATERAL (
-            SELECT max(x.cap) AS cap FROM ledger.authority a JOIN ledger.outcome o ON o.authority = a.id
+            SELECT max(x.cap) AS cap
+            FROM (SELECT a.id FROM ledger.authority a WHERE a.signer = u.holder AND a.under IS NULL
+                  UNION ALL
+                  SELECT c.authority FROM ledger.account w JOIN ledger.mandate m ON m.account = w.id
+                  JOIN ledger.charge c ON c.mandate = m.authority WHERE w.holder = u.holder) AS a
+            JOIN ledger.outcome o ON o.authority = a.id
             CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS x (bucket text, starts date, cap bigint)
-            WHERE a.signer = u.holder AND o.counted IS NOT NULL AND x.bucket = u.bucket AND x.starts = u.starts) AS c
+            WHERE o.counted IS NOT NULL AND x.bucket = u.bucket AND x.starts = u.starts) AS c
         WHERE u.used > c.cap""",
     "uncounted_came_to_something": """
         SELECT n.authority, 'has entries or a hold, and does not count' FROM ledger.uncounted n

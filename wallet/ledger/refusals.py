@@ -97,6 +97,41 @@ class HoldExceeded(Refusal):
     status = 422
 
 
+class MandateUsed(Refusal):
+    """The code was charged once already, and is good for once."""
+
+    code = "mandate_used"
+    status = 409
+
+
+class MandateExpired(Refusal):
+    """The code's thirty seconds are over."""
+
+    code = "mandate_expired"
+    status = 409
+
+
+class MandateReplaced(Refusal):
+    """The holder's phone has shown a newer code since, and only the newest is good."""
+
+    code = "mandate_replaced"
+    status = 409
+
+
+class MandateExceeded(Refusal):
+    """More than the holder allowed with this code; `cap` is whole đồng."""
+
+    code = "mandate_exceeded"
+    status = 422
+
+
+class MandateCodeTaken(Refusal):
+    """The code that the holder drew was once somebody's: another one has to be drawn."""
+
+    code = "mandate_code_taken"
+    status = 409
+
+
 class Reversed(Refusal):
     """The entry was reversed already; it can be neither reversed again nor refunded."""
 
@@ -194,6 +229,11 @@ _BY_NAME: Final[dict[str, type[Refusal]]] = {
     "hold_resolved": HoldResolved,
     "hold_lapsed": HoldLapsed,
     "hold_exceeded": HoldExceeded,
+    "mandate_used": MandateUsed,
+    "mandate_expired": MandateExpired,
+    "mandate_replaced": MandateReplaced,
+    "mandate_exceeded": MandateExceeded,
+    "mandate_code_taken": MandateCodeTaken,
     "reversed": Reversed,
     "refunded": Refunded,
     "not_reversible": NotReversible,

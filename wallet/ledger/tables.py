@@ -229,6 +229,36 @@ resolution = sa.Table(
     schema="ledger",
 )  # fmt: skip
 
+mandate = sa.Table(
+    "mandate",
+    metadata,
+    sa.Column("authority", sa.Uuid, sa.ForeignKey(authority.c.id), primary_key=True),
+    sa.Column("account", sa.Uuid, nullable=False),
+    sa.Column("cap", sa.BigInteger, nullable=False),
+    sa.Column("made_at", _instant, nullable=False, server_default=sa.func.now()),
+    sa.Column("lapses_at", _instant, nullable=False),
+    sa.Column("code", sa.Text, nullable=False, comment="drawn by who signs; worth nothing once it has lapsed"),
+    sa.UniqueConstraint("code", name="mandate_code_once"),
+    sa.CheckConstraint("cap BETWEEN 1 AND 1000000000000000", name="cap"),
+    sa.CheckConstraint("lapses_at > made_at AND lapses_at <= made_at + '00:00:30'::interval", name="lapses"),
+    sa.CheckConstraint("code ~ '^[0-9]{12}$'", name="code"),
+    sa.Index("mandate_account_idx", "account", "made_at"),
+    schema="ledger",
+    comment="whoever names the code may charge the account once, at most cap, until then",
+)
+
+charge = sa.Table(
+    "charge",
+    metadata,
+    sa.Column("mandate", sa.Uuid, sa.ForeignKey(mandate.c.authority), primary_key=True),
+    sa.Column("entry", sa.Uuid, sa.ForeignKey(entry.c.id), nullable=False),
+    sa.Column("authority", sa.Uuid, sa.ForeignKey(authority.c.id), nullable=False),
+    sa.Column("at", _instant, nullable=False, server_default=sa.func.now()),
+    sa.UniqueConstraint("entry", name="charge_entry_once"),
+    schema="ledger",
+    comment="the one charge of a mandate",
+)
+
 usage = sa.Table(
     "usage",
     metadata,
@@ -317,10 +347,10 @@ flow = sa.Table(
     sa.Column("debit", sa.Text, sa.ForeignKey(chart.c.code), primary_key=True),
     sa.Column("credit", sa.Text, sa.ForeignKey(chart.c.code), primary_key=True),
     sa.Column("debit_of", sa.Text,
-              sa.CheckConstraint("debit_of IN ('signer', 'office', 'hold', 'payee', 'house', 'staff')",
+              sa.CheckConstraint("debit_of IN ('signer', 'office', 'hold', 'mandate', 'payee', 'house', 'staff')",
                                  name="debit_of"),
               nullable=False,
-              comment="whose account is debited: the signer's, their office's, the hold's, the payee's out of what the same"
-                      " entry pays them, the house's, a merchant's whose staff the signer is"),
+              comment="whose account is debited: the signer's, their office's, the hold's or mandate's, the payee's out of"
+                      " what the same entry pays them, the house's, a merchant's whose staff the signer is"),
     schema="ledger",
 )  # fmt: skip

@@ -346,6 +346,11 @@ def _spelled(plan: Plan, claim: Claim) -> str:
         ]
     if plan.releases:
         document["releases"] = [{"hold": str(one.hold), "kind": one.kind} for one in plan.releases]
+    if plan.mandates:
+        document["mandates"] = [
+            {"account": str(one.account), "cap": one.cap, "lapses_at": one.lapses_at.isoformat(), "code": one.code}
+            for one in plan.mandates
+        ]
     if plan.moves:
         document["moves"] = [{"account": str(one.account), "status": one.status} for one in plan.moves]
     return json.dumps(document)

@@ -54,6 +54,14 @@ def _transfer(order: Mapping[str, Any], events: Sequence[Event]) -> bool:
     return _entry(event)["kind"] == "transfer" and _moves(event) == [asked] and not _undoes(event)
 
 
+def _merchant_payment(order: Mapping[str, Any], events: Sequence[Event]) -> bool:
+    """So much, to the account that was signed; an invoice is settled by it, a point's sticker settles nothing."""
+    (event,) = events
+    asked = (order["payer"], order["payee"], order["amount"])
+    named = _entry(event)["settles"] == order["invoice"] if "invoice" in order else event["subject"] == order["point"]
+    return _entry(event)["kind"] == "merchant_payment" and _moves(event) == [asked] and named and not _undoes(event)
+
+
 def _bill_payment(order: Mapping[str, Any], events: Sequence[Event]) -> bool:
     """Each bill that was signed is settled by one entry, whole, at the version that was seen; and nothing else is."""
     return sorted(_settled(order["payer"], event) for event in events) == sorted(
@@ -110,6 +118,8 @@ def _hold_void(order: Mapping[str, Any], events: Sequence[Event]) -> bool:
 _JUDGES: Final[Mapping[str, Judge]] = {
     "transfer": _transfer,
     "bill_payment": _bill_payment,
+    "invoice_payment": _merchant_payment,
+    "point_payment": _merchant_payment,
     "refund": _refund,
     "reverse": _reverse,
     "hold": _hold,

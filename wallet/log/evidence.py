@@ -27,6 +27,7 @@ from wallet.log.checkpoint import BadCheckpoint, BadLogKeys, Checkpoint, KeyNotI
 from wallet.log.claims import LOCALES, Claim, False_, Locale
 from wallet.log.note import BadKey, BadNote, BadSignature, Note, NotSigned, VerifierKey
 from wallet.log.signed_order import Key, SignedOrder, check_base, host, read_base, read_order, strings, unb64
+from wallet.log.visible import visible
 
 RECEIPT: Final = "receipt"
 KINDS: Final = (RECEIPT, statement.ACKNOWLEDGEMENT, statement.REFUSAL)
@@ -383,12 +384,12 @@ _FALSE: Final[Mapping[Locale, str]] = {"vi": "SAI", "en": "FALSE"}
 
 
 def lines(report: Report, locale: Locale) -> list[str]:
-    """Spell a report: a line for each claim that was looked at, then the verdict."""
-    told = [f"✓ {one.claim.says(locale)}{f' ({one.about})' if one.about else ''}" for one in report.checked]
+    """Spell a report: a line for each claim that was looked at, then the verdict. No text of the file makes a line."""
+    told = [f"✓ {one.claim.says(locale)}{f' ({visible(one.about)})' if one.about else ''}" for one in report.checked]
     if report.false is None:
         return [*told, VERDICTS[report.kind][locale]]
     claim = report.false.claim
-    return [*told, f"✗ {claim.says(locale)}", f"{_FALSE[locale]} {claim.code}: {report.false.detail}"]
+    return [*told, f"✗ {claim.says(locale)}", f"{_FALSE[locale]} {claim.code}: {visible(report.false.detail)}"]
 
 
 def log_keys(text: str) -> LogKeys:

@@ -21,6 +21,8 @@ END $$;
 --                  another log than the database has never gives a place twice
 --   p_lows, p_highs  ranges of seq in which such events may be, both ends included, ascending
 --   p_max          at most so many
+-- Whoever follows the log (wallet/live) is notified once for all of them: a notification in the unit of each payment would make
+-- the units wait for one another, since the database hands notifications out in the order of commits.
 CREATE OR REPLACE FUNCTION log.seal(p_first bigint, p_lows bigint[], p_highs bigint[], p_max integer)
 RETURNS TABLE (index bigint, seq bigint, bytes bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = log, pg_temp
@@ -49,6 +51,9 @@ BEGIN
         INSERT INTO log.leaf (index, event) SELECT u.index, u.id FROM unsealed u
     )
     SELECT u.index, u.seq, u.bytes FROM unsealed u ORDER BY u.index;
+    IF FOUND THEN
+        PERFORM pg_notify('log_sealed', '');
+    END IF;
 END $$;
 
 -- publish: keep a checkpoint that was published. It is of leaves that there are, and larger than every one before.

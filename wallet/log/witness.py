@@ -10,13 +10,14 @@ Source  c2sp.org/tlog-tiles, c2sp.org/tlog-cosignature. Needs Python and the pac
 """
 
 import argparse
+import http.client
 import os
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from wallet.log import merkle, note
 from wallet.log.checkpoint import BadCheckpoint, BadLogKeys, Checkpoint, LogKeys, Opened
 from wallet.log.merkle import HASH_BYTES, BadProof, BadTile, Tile, TiledNodes
 from wallet.log.note import BadKey, BadNote, FileSigner, Note, Signer
+from wallet.log.visible import visible
 
 TIMEOUT_S: Final = 20
 TILE_BYTES_MAX: Final = merkle.TILE_WIDTH * HASH_BYTES
@@ -106,13 +108,18 @@ def over_http(url: str, body: bytes | None, bytes_max: int) -> Reply:
     headers = {"Content-Type": "text/plain; charset=utf-8"} if body is not None else {}
     request = urllib.request.Request(url, data=body, headers=headers)  # noqa: S310 - main admits http and https only
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-            return Reply(answer.status, answer.read(bytes_max + 1))
-    except urllib.error.HTTPError as error:
-        with error:
-            return Reply(error.code, error.read(bytes_max + 1))
-    except (OSError, ValueError) as error:
-        raise Unreachable(f"{url}: {error}") from error
+        try:
+            answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            reply = Reply(answer.status, answer.read(bytes_max + 1))
+            promised = answer.headers.get("Content-Length", "")
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise Unreachable(f"{url}: {error!r}") from error
+    if promised.isdecimal() and len(reply.body) < min(int(promised), bytes_max + 1):
+        raise Unreachable(f"{url}: cut off after {len(reply.body)} of {promised} bytes")
+    return reply
 
 
 class Witness:
@@ -170,10 +177,15 @@ class Witness:
             return None
         if old is not None:
             self._compare(old, new)
-        cosigned = new.note.add(note.cosign(new.note.text, self.signer, time_s=time_s))
+        cosigned = self._by_the_log(new.note).add(note.cosign(new.note.text, self.signer, time_s=time_s))
         self._keep(self.state, cosigned)  # before anybody hears of it: what was cosigned is never forgotten
         self._hand_in(cosigned)
         return new.checkpoint
+
+    def _by_the_log(self, shown: Note) -> Note:
+        """Drop the lines of others: with ours they could be more than a note may have, and the state unreadable."""
+        known = {(one.key.name, one.key.id) for one in self.keys.keys}
+        return replace(shown, signatures=tuple(one for one in shown.signatures if (one.name, one.id) in known))
 
     def _newest(self) -> Opened:
         reply = self._get("checkpoint", note.NOTE_BYTES_MAX)
@@ -318,7 +330,7 @@ def _look(witness: Witness) -> int:
 
 
 def _told(reason: Unwitnessed) -> int:
-    print(f"{reason.code}\t{reason}", file=sys.stderr, flush=True)
+    print(f"{reason.code}\t{visible(str(reason))}", file=sys.stderr, flush=True)
     return reason.status
 
 

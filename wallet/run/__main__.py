@@ -1,6 +1,6 @@
 """`make run`: a whole city on this machine, from nothing, and gone from memory with Ctrl-C.
 
-What    Checks the port, has the database up, migrates it, loads the demo city once, starts web and worker,
+What    Checks the port, has the database up, migrates it, loads the demo city once, starts web, live and worker,
         waits until the service answers, says where to look and who to sign in as, and keeps everything up
         until told to stop.
 Rule    What a person can mend is one line and status 1. A stack trace means a bug.
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from wallet.config import Config, ConfigError, port_of
+from wallet.config import Config, ConfigError, live_port_of, port_of
 from wallet.demo.processor import standin
 from wallet.run import environment, migrate, processor, welcome
 from wallet.run.faults import Fault
@@ -34,8 +34,8 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def require_free_port(port: int) -> None:
-    """Check that we may listen on the port.
+def require_free_port(port: int, *, name: str = "PORT") -> None:
+    """Check that we may listen on the port that the variable `name` says.
 
     Raises:
         Fault: another program has it, or it needs rights that we lack.
@@ -51,7 +51,7 @@ def require_free_port(port: int) -> None:
             if error.errno == errno.EADDRINUSE:
                 raise Fault(
                     f"Port {port} is in use by another program (cổng {port} đang được dùng): "
-                    "stop that one, or choose another port: make run PORT=8001"
+                    f"stop that one, or choose another port: make run {name}={port + 2}"
                 ) from None
             raise Fault(f"Port {port} cannot be used: {error.strerror}.") from None
 
@@ -59,10 +59,11 @@ def require_free_port(port: int) -> None:
 def children_of(config: Config) -> list[Child]:
     """Return the city's processes, in the order in which they start."""
     environ = environment.child_environ(config, os.environ)
-    gunicorn = ["-m", "gunicorn", "--config", "python:wallet.run.gunicorn_conf", "wsgi:create_app()"]
+    gunicorn = [sys.executable, "-m", "gunicorn", "--config"]
     logs = config.var_dir / "log"
     children = [
-        Child("web", [sys.executable, *gunicorn], environ, logs / "web.log"),
+        Child("web", [*gunicorn, "python:wallet.run.gunicorn_conf", "wsgi:create_app()"], environ, logs / "web.log"),
+        Child("live", [*gunicorn, "python:wallet.run.live_conf", "wsgi:create_live()"], environ, logs / "live.log"),
         Child("worker", [sys.executable, "-m", "wallet.run.worker"], environ, logs / "worker.log"),
         # Stopped last: what the others told until they ended is sealed.
         Child("sealer", [sys.executable, "-m", "wallet.run.sealer"], environ, logs / "sealer.log"),
@@ -163,12 +164,13 @@ def guarded(config: Config) -> Iterator[None]:
 def run(stop: StopSignals) -> None:
     """Bring the city up, and keep it up until told to stop."""
     require_free_port(port_of(os.environ))
+    require_free_port(live_port_of(os.environ), name="LIVE_PORT")
     folder = environment.var_dir(os.environ)
     is_embedded = not any(os.environ.get(name, "").strip() for name in environment.URL_NAMES)
     with contextlib.ExitStack() as stack:
         stack.enter_context(environment.sole_launcher(folder))
         if os.environ.get("DEMO", "1").strip() != "0":
-            standin.on_a_free_port(folder)
+            standin.on_a_free_port(folder, never=(port_of(os.environ), live_port_of(os.environ)))
         if is_embedded:
             say(f"Starting PostgreSQL in {folder / 'pg'} …")
         config = stack.enter_context(environment.city(os.environ, say=say))

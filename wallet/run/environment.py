@@ -100,6 +100,8 @@ def child_environ(config: Config, environ: Mapping[str, str]) -> dict[str, str]:
         **_named_stripe(config),
         "PORT": str(config.port),
         "PUBLIC_ORIGIN": config.public_origin,
+        "LIVE_PORT": str(config.live_port),
+        "LIVE_ORIGIN": config.live_origin,
         "DATABASE_URL": config.database_url,
         "AUDIT_DATABASE_URL": config.audit_database_url,
         "VAR_DIR": str(config.var_dir),

@@ -24,7 +24,7 @@ from wallet.events import Event
 from wallet.log import keyring
 from wallet.log.checkpoint import BadCheckpoint, BadLogKeys, Checkpoint, LogKeys
 from wallet.log.keyring import NoKey
-from wallet.log.note import BadKey, BadNote
+from wallet.log.note import BadKey, BadNote, FileSigner
 from wallet.log.published import CHECKPOINT, NotPublished, PublishedLog
 from wallet.log.replay import Lost, NotReplayable, replay
 from wallet.log.sealer import Contradicted, Sealer
@@ -131,10 +131,25 @@ def reopen(config: Config, _: argparse.Namespace) -> str:
 
 
 def succeed(config: Config, asked: argparse.Namespace) -> str:
-    """Begin another log, whose first new leaf names the last checkpoint of this one."""
+    """Begin another log, whose first new leaf names the last checkpoint of this one. What can be refused is before a file of
+    the former one is moved.
+    """
     last = last_checkpoint(config)
-    if asked.origin == last.origin:
-        raise Fault(f"Another log has another origin than {last.origin}: a witness would take it for a fork.")
+    folder = keyring.folder(config.var_dir)
+    lists = [path.read_text(encoding="utf-8") for path in folder.glob(f"{keyring.FORMER}/*/{keyring.KEYS}")]
+    if asked.origin in {last.origin, *(LogKeys.parse(one).origin for one in lists)}:
+        raise Fault(f"Another log has another origin than {asked.origin}: a witness would take it for a fork.")
+    FileSigner.generate(asked.origin)  # a key that could not bear this name
+    with _owner(config) as unit:
+        _open(unit)
+        former, made = _make_former(config, asked.origin)
+        data = {"checkpoint": last.text, "key": str(made)}
+        ledger.tell(unit, Event(type="log.succeeded", subject=last.origin, data=data), actor=None, at=clock.now())
+    return f"The former log lies in {former}. Posting is open. The new log's keys, to be given to auditors:\n{made}"
+
+
+def _make_former(config: Config, origin: str) -> tuple[Path, LogKeys]:
+    """Put the log's files among those of former logs, and make the first key of the next one."""
     folder = keyring.folder(config.var_dir)
     former = folder / keyring.FORMER / str(len(list(folder.glob(f"{keyring.FORMER}/*"))) + 1)
     former.mkdir(parents=True)
@@ -143,12 +158,7 @@ def succeed(config: Config, asked: argparse.Namespace) -> str:
             (folder / name).rename(former / name)
     with contextlib.suppress(FileNotFoundError):  # of a log that lost leaves, `prove` would name the loss for ever
         (config.var_dir / prove.PROVEN_CHECKPOINT).rename(former / prove.PROVEN_CHECKPOINT)
-    made = keyring.make(config.var_dir, asked.origin)
-    data = {"checkpoint": last.text, "key": str(made)}
-    with _owner(config) as unit:
-        ledger.tell(unit, Event(type="log.succeeded", subject=last.origin, data=data), actor=None, at=clock.now())
-        _open(unit)
-    return f"The former log lies in {former}. Posting is open. The new log's keys, to be given to auditors:\n{made}"
+    return former, keyring.make(config.var_dir, origin)
 
 
 COMMANDS: Final[dict[str, Callable[[Config, argparse.Namespace], str]]] = {

@@ -34,6 +34,7 @@ FUNCTIONS: Final = (
     "wallet/ledger/sql/balances.sql",
     "wallet/ledger/sql/post.sql",
     "wallet/ledger/sql/holds.sql",
+    "wallet/ledger/sql/mandates.sql",
     "wallet/ledger/sql/periods.sql",
     "wallet/ledger/sql/guards.sql",
     "wallet/bills/functions.sql",

@@ -8,6 +8,8 @@ from wallet.config import DEMO_KEYS_FILE, Config
 
 ROOMS: Final = (
     ("/", "người dân: số dư, khoản phải nộp, thanh toán (citizen)"),
+    ("/cho", "chợ: tìm hàng, tìm quầy (market, for anybody)"),
+    ("/ban-hang", "điểm bán: quầy thu tiền, mã QR, hoàn tiền (merchant)"),
     ("/quay", "quầy của cơ quan: lập và tra khoản thu (agency desk)"),
     ("/kiem-toan", "kiểm toán: bảng cân đối, nhật ký (auditor)"),
     ("/van-hanh", "vận hành (operator)"),
@@ -48,12 +50,12 @@ def _principals(config: Config) -> list[Mapping[str, Any]]:
 
 def _row(principal: Mapping[str, Any]) -> tuple[str, str, str, str]:
     name = str(principal.get("name", ""))
-    agency = principal.get("agency_name") or principal.get("agency")
+    more = principal.get("agency_name") or principal.get("agency") or principal.get("also")
     return (
         str(principal.get("role", "")),
         str(principal.get("phone", "")),
         str(principal.get("pin", "")),
-        f"{name}, {agency}" if agency else name,
+        f"{name}, {more}" if more else name,
     )
 
 

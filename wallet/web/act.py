@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import cache
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
-import sqlalchemy as sa
 from flask import Response, request
 from marshmallow import Schema
 
@@ -15,21 +13,14 @@ from wallet.crypto import PublicKey
 from wallet.identity import keys
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
-from wallet.ledger import Claim, Evidence, Plan
+from wallet.ledger import Evidence
 from wallet.ledger.refusals import KeyDead
 from wallet.orders import Outcome
 from wallet.web import fields, gate, problems
 from wallet.web.fields import OrderSchema
-from wallet.web.state import now, state
+from wallet.web.state import Verb, now, state
 
 SomeSchema = TypeVar("SomeSchema", bound=Schema)
-
-
-class Verb(Protocol):
-    """A domain verb that decides an order."""
-
-    def __call__(self, unit: sa.Connection, claim: Claim, order: Any, /, *, now: datetime) -> Plan:
-        """Decide, inside the unit."""
 
 
 BODY_BYTES_MAX: Final = 64 * 1024

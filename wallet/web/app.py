@@ -24,6 +24,7 @@ from werkzeug.routing import MapAdapter
 from werkzeug.wsgi import get_path_info
 
 from wallet import city, clock, db, money
+from wallet import refunds as giving_back
 from wallet.bills import agencies as _agencies
 from wallet.cards import opening
 from wallet.config import Config
@@ -46,6 +47,7 @@ from wallet.web import (
     holds,
     keys,
     logs,
+    mandates,
     openapi,
     operate,
     orders,
@@ -62,7 +64,7 @@ from wallet.web import (
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
-from wallet.web.state import State, me, now, state
+from wallet.web.state import Purchases, State, Verb, me, now, state
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -80,6 +82,7 @@ DOORS: Final = (
     exports,
     holds,
     keys,
+    mandates,
     openapi,
     operate,
     orders,
@@ -111,6 +114,10 @@ class Wing:
     folder: Path
     doors: tuple[ModuleType, ...]
     """Modules with a blueprint called `door`."""
+    purchases: Purchases | None = None
+    """What this package knows of payments to merchants."""
+    refund: Verb | None = None
+    """What decides refunds in place of the wallet's own verb, which it calls for what is not its matter."""
 
 
 class Service(Flask):
@@ -186,6 +193,8 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
         log=log or CityLog(config.var_dir),
+        purchases=next((wing.purchases for wing in wings if wing.purchases), lambda _connection, _entries: {}),
+        refund=next((wing.refund for wing in wings if wing.refund), giving_back.refund),
     )
     engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
     try:

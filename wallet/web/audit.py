@@ -70,10 +70,11 @@ def look_up() -> str:
     line = request.args.get("ma", "")
     with state().audit.connect() as connection:
         hits = find.hits(connection, id=uuid_or_none(asked.lower()), code=asked.upper()) if asked else []
+        lines = connection.execute(sa.select(chart.c.code, chart.c.name, chart.c.name_en).order_by(chart.c.code)).all()
+        named = {one.code: one.name_en if locale() == "en" else one.name for one in lines}
+        line = line if line in named else ""
         listed = find.largest(connection, line) if line else []
         rows = shown_accounts(connection, listed)
-        lines = connection.execute(sa.select(chart.c.code, chart.c.name, chart.c.name_en).order_by(chart.c.code)).all()
-    named = {one.code: one.name_en if locale() == "en" else one.name for one in lines}
     return render_template(
         "audit_find.html", q=asked, hits=hits, line=line, rows=rows, lines=named, rows_max=find.ACCOUNTS_MAX
     )

@@ -34,7 +34,14 @@ door = Blueprint("citizen", __name__)
 
 RECENT_ROWS: Final = 5
 HISTORY_ROWS: Final = 30
-SHEETS: Final = ("/thanh-toan?", "/chuyen-tien/xac-nhan?", "/nap-tien/xac-nhan?", "/thanh-toan-the?")
+SHEETS: Final = (
+    "/thanh-toan?",
+    "/chuyen-tien/xac-nhan?",
+    "/quet/xac-nhan?",
+    "/ma-thanh-toan",
+    "/nap-tien/xac-nhan?",
+    "/thanh-toan-the?",
+)
 """The confirm sheets, to which somebody without a key comes back with one."""
 
 

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+import sqlalchemy as sa
 from flask import Blueprint, redirect, render_template, request
 from marshmallow import fields, validate
 from werkzeug.wrappers import Response
 
-from wallet import confirmations, drawing, lookup, money, payees, words
+from wallet import confirmations, drawing, lookup, mandates, money, payees, words
 from wallet.bills import find
 from wallet.confirmations import LinkOrder
 from wallet.identity import holders
@@ -26,6 +27,9 @@ from wallet.web.problems import Unparseable, locale
 from wallet.web.state import log_keys, now, state
 
 door = Blueprint("confirmation", __name__)
+
+SHOWN: Final = ("bill_payment", "transfer", "invoice_payment", "point_payment", "mandate")
+"""The kinds of orders whose signer has a confirmation; of a mandate once it was charged."""
 
 
 class LinkOrderSchema(OrderSchema):
@@ -138,7 +142,7 @@ def _page(holder: HolderId, id: UUID) -> dict[str, Any]:
             outcome = lookup.outcome(connection, signer=holder, order=id)
         except lookup.NotFound:
             return {"order": {"id": str(id)}, "lines": [], "total": 0, "state": "unknown", "kind": ""}
-        if outcome.kind not in confirmations.PAYMENTS:
+        if outcome.kind not in SHOWN:
             raise lookup.NotFound(param="order")
         person = holders.by_id(connection, holder)
         about: dict[str, Any] = {
@@ -152,10 +156,9 @@ def _page(holder: HolderId, id: UUID) -> dict[str, Any]:
         }
         if outcome.code is not None:
             return about | _refused(outcome.code)
-        authority = confirmations.authority_of(connection, signer=holder, order=id)
-        assert authority is not None, "an order with an outcome is in the books"
+        authority = _paying(connection, outcome, holder)
         number = confirmations.number(authority)
-        shown = _bills_paid if outcome.kind == "bill_payment" else _transferred
+        shown = {"bill_payment": _bills_paid, "transfer": _transferred}.get(outcome.kind, _bought)
         return (
             about
             | shown(connection, outcome, holder)
@@ -166,6 +169,22 @@ def _page(holder: HolderId, id: UUID) -> dict[str, Any]:
                 "qr": drawing.draw(address(number)),
             }
         )
+
+
+def _paying(connection: sa.Connection, outcome: StoredOutcome, holder: HolderId) -> AuthorityId:
+    """Return what paid by an order: the order itself, or the one charge of a mandate.
+
+    Raises:
+        lookup.NotFound: a mandate that nobody has charged.
+    """
+    if outcome.kind == "mandate":
+        charge = mandates.read(connection, outcome.order, holder=holder).charge
+        if charge is None:
+            raise lookup.NotFound(param="order")
+        return charge
+    authority = confirmations.authority_of(connection, signer=holder, order=outcome.order)
+    assert authority is not None, "an order with an outcome is in the books"
+    return authority
 
 
 def _refused(code: str) -> dict[str, Any]:
@@ -198,8 +217,24 @@ def _transferred(connection: Any, outcome: StoredOutcome, holder: HolderId) -> d
     return {
         "payee_name": payees.names(connection, [payee]).get(payee, ""),
         "payee_account": str(payee),
+        "lines": [],
         "memo": views.memos(connection, [(holder, outcome.order)]).get((holder, outcome.order), ""),
         "total": total,
         "total_words": money.in_words(total),
+        "state": "done",
+    }
+
+
+def _bought(connection: Any, outcome: StoredOutcome, holder: HolderId) -> dict[str, Any]:
+    """Show a payment to a merchant: who and where by the registry, and what came back of it, with its day."""
+    paid = confirmations.shown(connection, _paying(connection, outcome, holder))
+    bought = state().purchases(connection, paid.entries).get(paid.entries[0])
+    return {
+        "entry": paid.entries[0],
+        "bought": bought,
+        "backs": views.backs(bought) if bought else [],
+        "charged": outcome.kind == "mandate",
+        "total": paid.amount,
+        "total_words": money.in_words(paid.amount),
         "state": "done",
     }

@@ -114,6 +114,23 @@ _POLICY: Final = (
 )
 
 
+_STRICT: Final = "; require-trusted-types-for 'script'; trusted-types 'none'"
+
+
+def compiling(response: Response) -> Response:
+    """Let this one page compile WebAssembly: the scan page, where a browser reads no codes by itself."""
+    policy = _POLICY.replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
+    response.headers["Content-Security-Policy"] = policy + _STRICT
+    return response
+
+
+def connects(response: Response, origin: str) -> Response:
+    """Let a page's scripts connect to one more origin of ours; everything else stays as strict as on any page."""
+    policy = _POLICY.replace("connect-src 'self'", f"connect-src 'self' {origin}")
+    response.headers["Content-Security-Policy"] = policy + _STRICT
+    return response
+
+
 def protection(config: Config) -> list[tuple[str, str]]:
     """Return the headers that protect every answer whose door says nothing else."""
     headers = {
@@ -122,7 +139,7 @@ def protection(config: Config) -> list[tuple[str, str]]:
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), payment=()",
-        "Content-Security-Policy": f"{_POLICY}; require-trusted-types-for 'script'; trusted-types 'none'",
+        "Content-Security-Policy": _POLICY + _STRICT,
         "Cache-Control": "no-store",
     }
     if config.public_origin.startswith("https:"):

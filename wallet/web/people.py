@@ -236,6 +236,26 @@ def sentence(refusal: Refusal) -> str:
     return f"{told.title} {told.next}"
 
 
+def told(refusal: Refusal) -> dict[str, str]:
+    """Return what a page says of a refusal on top of a form."""
+    said = _told(refusal)
+    return {"title": said.title, "safe": said.safe, "next": said.next}
+
+
+def check_pin(holder: HolderId, pin: str) -> None:
+    """Ask who is signed in for their PIN once more, before something that a phone left lying about must not do.
+
+    Raises:
+        pins.WrongPin, attempts.TooMany: counted as at the door.
+    """
+    with state().app.connect() as connection:
+        person = holders.by_id(connection, holder)
+    if person is None or person.phone is None:
+        raise pins.WrongPin(param="pin")
+    device = crypto.token_hash(_device())
+    pins.check(state().app, phone=person.phone, pin=pin, device=device, address=_address(), now=now())
+
+
 def _told(refusal: Refusal) -> words.Text:
     told = words.refusal(refusal.code, locale())
     if "retry_after_s" not in refusal.facts:

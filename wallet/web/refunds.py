@@ -107,11 +107,11 @@ class LinksSchema(AnswerSchema):
 
 
 @door.post("/v1/refunds")
-@admits(Role.CITIZEN, Role.AGENCY)
+@admits(Role.CITIZEN, Role.AGENCY, Role.MERCHANT)
 @described(asks=RefundOrderSchema, answers=UndoneSchema, status=201)
 def refund() -> Response:
     """Give a part back, line by line, at most what remains of each."""
-    return act(RefundOrderSchema, refunds.refund, UndoneSchema, at_once=True)
+    return act(RefundOrderSchema, state().refund, UndoneSchema, at_once=True)
 
 
 @door.post("/v1/reversals")

@@ -1,20 +1,60 @@
 """What every door needs: configuration, engines, the city; and what a request has brought along."""
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import cast
+from typing import Any, Protocol, cast
+from uuid import UUID
 
 import sqlalchemy as sa
 from flask import current_app, g
 
+from wallet import refunds
 from wallet.cards.till import NoCards, Till
 from wallet.city import City
 from wallet.config import Config
 from wallet.crypto import PublicKey
 from wallet.identity.sessions import SignedIn
+from wallet.ledger import Claim, Plan
 from wallet.limits import Limits
 from wallet.log.checkpoint import LogKeys
 from wallet.receipts import Log, NoLog
+
+
+class Verb(Protocol):
+    """A domain verb that decides an order."""
+
+    def __call__(self, unit: sa.Connection, claim: Claim, order: Any, /, *, now: datetime) -> Plan:
+        """Decide, inside the unit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """What went back of a purchase, in whole đồng, and when."""
+
+    at: datetime
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """A payment to a merchant, as its payer sees it: who by the registry, where, of which invoice, and what went back.
+
+    `order` is the payer's own, whose confirmation shows this; `tally` stands on the counter's screen too.
+    """
+
+    order: UUID
+    merchant: str
+    point: str
+    place: str
+    number: str | None
+    memo: str
+    tally: str
+    backs: tuple[Back, ...]
+
+
+Purchases = Callable[[sa.Connection, Collection[UUID]], Mapping[UUID, Purchase]]
+"""Finds purchases by the entries that paid them, or that gave back a part of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +66,10 @@ class State:
     audit: sa.Engine
     city: City
     limits: Limits
+    purchases: Purchases = lambda _connection, _entries: {}
+    """What another package knows of payments to merchants; this one knows none."""
+    refund: Verb = refunds.refund
+    """Decides every refund: the wallet's own verb, or that of a wing which knows more whom an entry may have paid."""
     log: Log | None = None
     """The log that receipts are proved by; None where it has no key or place yet."""
     till: Till | None = None

@@ -11,8 +11,10 @@ from flask import Blueprint, Response, request
 from wallet import db
 from wallet.identity.roles import Role
 from wallet.log import cosigned, keyring
+from wallet.log.checkpoint import Checkpoint
 from wallet.log.cosigned import NotCosigned, UnknownCheckpoint
-from wallet.log.merkle import TILE_WIDTH, BadTile, Tile
+from wallet.log.merkle import TILE_LEVELS, TILE_WIDTH, BadTile, Tile
+from wallet.log.note import Note
 from wallet.log.published import NotPublished, PublishedLog
 from wallet.refusal import Refusal
 from wallet.web.gate import admits, caller
@@ -26,7 +28,7 @@ door = Blueprint("tiles", __name__)
 _NEWEST: Final = "public, max-age=1"
 _FULL: Final = "public, max-age=31536000, immutable"
 _PARTIAL: Final = "public, max-age=60"
-"""What it holds never changes, but it goes once there is a wider one."""
+"""What it holds does not change, but it goes once there is a wider one; a full one too, until a checkpoint covers it."""
 
 
 class CosignatureWrong(Refusal):
@@ -65,7 +67,7 @@ def checkpoint() -> Response:
 def tile(level: int, place: str) -> Response:
     """Give a tile of hashes, from which anybody computes proofs."""
     wanted, data = _read(f"tile/{level}/{place}")
-    return _public(_octets(data), _FULL if wanted.width == TILE_WIDTH else _PARTIAL)
+    return _public(_octets(data), _FULL if wanted.width == TILE_WIDTH and _is_promised(wanted) else _PARTIAL)
 
 
 @door.get("/log/tile/entries/<path:place>")
@@ -101,6 +103,13 @@ def _read(path: str) -> tuple[Tile, bytes]:
         return wanted, published().tile(wanted)
     except (BadTile, NotPublished):
         raise NoSuchPage from None
+
+
+def _is_promised(full: Tile) -> bool:
+    """Say whether the newest checkpoint covers a full tile: until then a restored database may yet fill it otherwise."""
+    signed = published().checkpoint()
+    leaves = (full.index + 1) * TILE_WIDTH << TILE_LEVELS * full.level
+    return signed is not None and leaves <= Checkpoint.parse(Note.parse(signed).text).size
 
 
 def _octets(data: bytes) -> Response:

@@ -153,7 +153,8 @@ def confirm() -> str | Response:
             return redirect(f"/the/lenh/{order}", 303)
         chosen = _chosen(connection, given["card"])
         limits = views.limits(connection, signed_in(), {TOPUP: amount})
-    sign = _sign(order, "card_topup", "/v1/topups", chosen, amount) | {"own": {"payee": str(account.id)}}
+    fields = {"payee": str(account.id)}
+    sign = _sign(order, "card_topup", "/v1/topups", chosen, amount, fields)
     return render_template(
         "topup_confirm.html",
         account=account,
@@ -209,8 +210,8 @@ def confirm_bill() -> str | Response:
         shown = views.bills(connection, find.visible(connection, [bill], holder, now=now()), viewer=holder)
         chosen, mine = _chosen(connection, wanted), linked.of(connection, holder)
         limits = views.limits(connection, holder, {CARD: amount})
-    own = {"purpose": "bill", "target": str(bill)}
-    sign = _sign(order, "card_payment", "/v1/card-payments", chosen, amount) | {"own": own}
+    fields = {"purpose": "bill", "target": str(bill)}
+    sign = _sign(order, "card_payment", "/v1/card-payments", chosen, amount, fields)
     return render_template(
         "pay_card.html",
         bill=shown[0],
@@ -237,15 +238,17 @@ def _chosen(connection: sa.Connection, wanted: str) -> dict[str, Any] | None:
     return _card(one) if one else None
 
 
-def _sign(order: UUID, kind: str, path: str, card: dict[str, Any] | None, amount: Dong) -> dict[str, Any]:
+def _sign(
+    order: UUID, kind: str, path: str, card: dict[str, Any] | None, amount: Dong, fields: dict[str, str]
+) -> dict[str, Any]:
     return {
         "aud": state().config.public_origin,
         "signer": str(signed_in()),
         "kind": kind,
         "path": path,
         "order": str(order),
-        "amount": str(amount),
-        "card": card["id"] if card else "",
+        "total": str(amount),
+        "fields": fields | {"amount": str(amount), "card": card["id"] if card else ""},
         "confirm_url": "/the/lenh/",
     }
 

@@ -66,6 +66,10 @@ def _public(connection: sa.Connection, shown: Shown, *, private: bool) -> dict[s
         if private:
             line |= {"dossier": one.dossier, "procedure": procedure.name if procedure else one.procedure}
         lines.append(line)
+    lines += [
+        {"agency": one.merchant, "amount": shown.amount, "procedure": one.point, "dossier": ""}
+        for one in state().purchases(connection, shown.entries).values()
+    ]
     return {
         "number": confirmations.number(shown.authority),
         "kind": shown.kind,

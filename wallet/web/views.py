@@ -14,12 +14,16 @@ from wallet.bills import agencies, find
 from wallet.bills.find import Bill
 from wallet.identity import holders
 from wallet.ids import BillId, HolderId
+from wallet.ledger import chart
 from wallet.ledger.balances import TrialRow
 from wallet.web.problems import locale
-from wallet.web.state import now, state
+from wallet.web.state import Purchase, now, state
 
 UNDOING: Final = ("refund", "reversal")
 """The kinds of entries that give money back."""
+
+PURCHASE: Final = "merchant_payment"
+"""The kind of an entry that pays a merchant."""
 
 
 def bill(one: Bill, codes: dict[UUID, str], *, viewer: HolderId | None) -> dict[str, Any]:
@@ -81,8 +85,13 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
     said = memos(connection, [(row.signer, row.order) for row in rows if row.kind == "transfer"])
     undone = refunds.bills_of(connection, [row.entry for row in rows if row.kind in UNDOING])
     given = {one.id: one for one in find.by_ids(connection, list(set(undone.values())), now=now())}
+    bought = state().purchases(connection, [row.entry for row in rows if row.kind in (PURCHASE, *UNDOING)])
+    undone = {entry: bill for entry, bill in undone.items() if BillId(bill) in given}  # others settled no bill
     shown = []
     for row in rows:
+        if row.entry in bought:
+            shown.append(_purchase(row, bought[row.entry]))
+            continue
         paid, owner = settled.get(row.settles) if row.settles else None, owners[row.counterparty]
         if row.entry in undone:
             shown.append(_given_back(row, given[BillId(undone[row.entry])], codes, holder=holder))
@@ -94,7 +103,7 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
         else:
             name = names.get(owner.holder) if owner and owner.holder else None
             title = _kind(row.kind, received=row.amount > 0)
-            counterparty = text.mask(name) if name else ""
+            counterparty = name or "" if owner and owner.code == chart.MERCHANT else text.mask(name) if name else ""
         order = str(row.order) if row.signer == holder and (paid or row.kind == "transfer") else None
         shown.append(
             {
@@ -108,6 +117,24 @@ def history(connection: sa.Connection, rows: list[Movement], *, holder: HolderId
             }
         )
     return shown
+
+
+def _purchase(row: Movement, one: Purchase) -> dict[str, Any]:
+    """Show what was paid to a merchant, or what came back of it, and the way to the payment's confirmation."""
+    return {
+        "at": row.effective_at,
+        "title": _kind(row.kind, received=row.amount > 0),
+        "city_wrote": False,
+        "counterparty": one.merchant,
+        "memo": one.memo if row.kind == PURCHASE else "",
+        "amount": row.amount,
+        "order_id": str(one.order) if row.amount < 0 or row.kind in UNDOING else None,
+    }
+
+
+def backs(one: Purchase) -> list[dict[str, Any]]:
+    """Show what went back of a purchase, oldest first, each with its day."""
+    return [{"day": clock.day_of(back.at), "amount": back.amount} for back in one.backs]
 
 
 def _given_back(row: Movement, bill: Bill, codes: dict[UUID, str], *, holder: HolderId) -> dict[str, Any]:
@@ -181,7 +208,7 @@ def _kind(kind: str, *, received: bool) -> str:
         return str(_("Nạp tiền bằng thẻ"))
     if kind in UNDOING:
         return str(_("Được hoàn tiền từ") if received else _("Hoàn tiền cho"))
-    if kind == "capture":
+    if kind in ("capture", PURCHASE):
         return str(_("Nhận tiền từ") if received else _("Trả tiền cho"))
     return kind
 

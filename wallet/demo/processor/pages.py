@@ -34,17 +34,26 @@ _WORDS: Final = {
             "3-D Secure: 4000 0027 6000 3184; declined: 4000 0000 0000 0002."
         ),
     ),
-    "secure": ("Ngân hàng của quý vị hỏi: có phải quý vị đang thanh toán?", "Your bank asks: is it you who pays?"),
+    "secure": (
+        "Ngân hàng của quý vị hỏi: quý vị trả {} cho ví Tràng Tiền?",
+        "Your bank asks: do you pay {} to Tràng Tiền?",
+    ),
+    "secure_link": (
+        "Ngân hàng của quý vị hỏi: quý vị liên kết thẻ với ví Tràng Tiền?",
+        "Your bank asks: do you link this card to Tràng Tiền?",
+    ),
     "yes": ("Xác nhận", "Confirm"),
     "no": ("Từ chối", "Refuse"),
     "declined": ("Thẻ không được chấp nhận: {}. Xin thử thẻ khác.", "The card was declined: {}. Try another one."),
 }
 
 _STYLE: Final = (
+    ":root{color-scheme:light dark}*{box-sizing:border-box}h1{font-size:1.5rem}"
     "body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:2rem auto;padding:0 1rem}"
-    "label{display:block;margin:.75rem 0}input,select,button{font:inherit;min-height:48px;width:100%}"
-    "table{width:100%;border-collapse:collapse}td{padding:.25rem;border-top:1px solid #ccc}"
-    ".wide{max-width:64rem}td form{display:inline}td button{width:auto}[role=alert]{color:#a00}"
+    "label{display:block;margin:.75rem 0}input,select,button{font:inherit;min-height:48px;width:100%;padding:0 .75rem}"
+    "button{margin:.25rem 0;border:1px solid;border-radius:8px}button.first{background:#14532d;color:#fff}"
+    "table{width:100%;border-collapse:collapse;margin:1rem 0}td{padding:.25rem;border-top:1px solid #8888}"
+    ".wide{max-width:64rem}td form{display:inline}td button{width:auto}[role=alert]{border-left:4px solid;padding-left:1rem}"
 )
 
 
@@ -174,12 +183,7 @@ def secure(world: World, id: str, answered: str | None) -> Page:
     locale = session["locale"] if session else intent["metadata"].get("locale", "vi")
     words = _words(locale)
     if answered is None and intent["status"] == "requires_action":
-        buttons = "".join(
-            f'<button name="answer" value="{value}">{words[word]}</button>'
-            for value, word in (("pass", "yes"), ("fail", "no"))
-        )
-        inner = f'<p>{words["secure"]}</p><form method="post">{buttons}</form>'
-        return _page("3-D Secure", inner, locale=locale)
+        return _page("3-D Secure", _question(intent, words), locale=locale)
     with world.store.unit():
         intent = world.need(id, intent["object"])
         if answered is not None and intent["object"] == "payment_intent":
@@ -190,6 +194,16 @@ def secure(world: World, id: str, answered: str | None) -> Page:
         return Page(to=f"{world.base}/c/pay/{session['id']}")
     how = "succeeded" if intent["status"] == "succeeded" else "failed"
     return Page(to=_with(intent["_return_url"] or world.base, payment_intent=id, redirect_status=how))
+
+
+def _question(intent: Thing, words: dict[str, str]) -> str:
+    asks = words["secure_link"]
+    if intent["object"] == "payment_intent":
+        asks = words["secure"].format(money.grouped(intent["amount"]))
+    return (
+        f'<p>{asks}</p><form method="post"><button class="first" name="answer" value="pass">{words["yes"]}</button>'
+        f'<button name="answer" value="fail">{words["no"]}</button></form>'
+    )
 
 
 def _with(url: str, **more: str) -> str:
@@ -205,9 +219,10 @@ def _button(what: str, id: str, text: str) -> str:
 
 
 def _row(thing: Thing, *buttons: str) -> str:
-    amount = money.grouped(thing["amount"])
-    status = escape(str(thing["status"]))
-    return f"<tr><td>{thing['id']}<td>{status}<td>{amount}<td>{thing['currency'].upper()}<td>{' '.join(buttons)}"
+    amount, status = money.grouped(thing["amount"]), escape(str(thing["status"]))
+    card = thing.get("payment_method_details", {}).get("card")
+    what = f"{card['brand']} •••• {card['last4']}" if card else str(thing["object"])
+    return f"<tr><td>{thing['id']}<td>{what}<td>{status}<td>{amount}<td>{' '.join(buttons)}"
 
 
 def dashboard(world: World) -> Page:

@@ -120,8 +120,8 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 page = pages.answer(self._processor.world, self.command, target.path, dict(parse_qsl(form)))
                 self._send_page(page)
-        except ApiError as error:
-            self._send(error.status, "application/json", json.dumps(error.body).encode())
+        except ApiError as error:  # of a page: the API tells its own
+            self._send(error.status, "text/plain; charset=utf-8", str(error).encode())
 
     def _api(self, path: str, form: str) -> Answer:
         if self.headers.get("Authorization") != f"Bearer {self._processor.settings.api_key}":

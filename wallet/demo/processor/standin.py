@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,10 @@ KEPT: Final = "processor.json"
 STATE: Final = "processor.db"
 WEBHOOK: Final = "/stripe/events"
 """Where the wallet takes the processor's events."""
+
+
+PORTS: Final = range(20_000, 30_000)
+"""Below the ports that systems give to outgoing connections, so that it seldom has to move between two starts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +49,7 @@ def kept(folder: Path) -> StandIn:
     path = folder / KEPT
     if not path.exists():
         made = StandIn(
-            port=_free(0),
+            port=_some_port(),
             api_key=f"sk_test_{secrets.token_hex(16)}",
             webhook_secret=f"whsec_{secrets.token_hex(16)}",
         )
@@ -53,16 +58,14 @@ def kept(folder: Path) -> StandIn:
     return StandIn(**json.loads(path.read_text()))
 
 
-def on_a_free_port(folder: Path) -> StandIn:
-    """Return the stand-in of a folder after moving it, should another program have taken its port.
+def on_a_free_port(folder: Path, *, never: Collection[int] = ()) -> StandIn:
+    """Return the stand-in of a folder after moving it, if another program has its port or the wallet wants it.
 
     Only the launcher calls this, when none of its processes is up yet.
     """
     found = kept(folder)
-    try:
-        _free(found.port)
-    except OSError:
-        found = replace(found, port=_free(0))
+    if found.port in never or not _is_free(found.port):
+        found = replace(found, port=_some_port(never))
         _keep(folder / KEPT, found)
     return found
 
@@ -79,13 +82,19 @@ def settings(folder: Path, origin: str) -> Settings:
     )
 
 
-def _free(port: int) -> int:
+def _some_port(never: Collection[int] = ()) -> int:
+    return next(port for port in iter(lambda: secrets.choice(PORTS), None) if port not in never and _is_free(port))
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-        probe.listen()
-        found: int = probe.getsockname()[1]
-        return found
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen()
+        except OSError:
+            return False
+        return True
 
 
 def _keep(path: Path, found: StandIn) -> None:

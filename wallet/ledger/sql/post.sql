@@ -25,14 +25,15 @@ END $$;
 -- p_plan  {"entries":   [{"id", "kind", "effective_at", "settles", "reverses", "refunds"}],
 --          "postings":  [{"entry", "line", "debit", "credit", "amount", "of_line"}],
 --          "events":    [{"id", "type", "subject", "entry", "head", "tail"}],   head || our instant || tail are its bytes
---          "limits":    [{"bucket", "starts", "amount", "cap"}],                 optional, as the four below
+--          "limits":    [{"bucket", "starts", "amount", "cap"}],                 optional, as the five below
 --          "holds":     [{"id", "account", "payee", "amount", "lapses_at"}],
 --          "captures":  [{"hold", "entry", "final"}],
 --          "releases":  [{"hold", "kind"}],
+--          "mandates":  [{"account", "cap", "lapses_at", "code"}],
 --          "moves":     [{"account", "status"}]}
 -- Each account's net effect is computed first. Only a net decrease of what a floored account has available locks its
 -- balance; every other effect is one inserted delta, so a treasury that everyone pays is no hot row and opposed transfers
--- cannot deadlock. Locks are taken in one order: undone entry, hold, limit counters, accounts by id.
+-- cannot deadlock. Locks are taken in one order: undone entry, hold or mandate, limit counters, accounts by id.
 -- Refuses: limit_exceeded, not_open, too_large, insufficient, period_closed, and what the parts below refuse.
 CREATE OR REPLACE FUNCTION ledger.carry_out(
     p_authority uuid, p_kind text, p_order_kind text, p_signer uuid, p_plan jsonb, p_status smallint, p_body bytea) RETURNS void
@@ -48,6 +49,7 @@ DECLARE
     v_held uuid[];
     v_held_nets bigint[];
     v_drawn record;
+    v_counts uuid := p_signer;
     v_done text;
 BEGIN
     FOR nth IN 0 .. jsonb_array_length(p_plan -> 'entries') - 1 LOOP
@@ -74,13 +76,16 @@ BEGIN
     IF p_plan ?| ARRAY['holds', 'captures', 'releases'] THEN
         SELECT h.accounts, h.nets INTO v_held, v_held_nets FROM ledger.judge_holds(p_authority, p_plan) AS h;
     END IF;
+    IF p_order_kind = 'charge' THEN
+        v_counts := ledger.judge_charge(p_authority, p_plan);  -- whose money it is, whose limits count
+    END IF;
     IF v_entries IS NOT NULL OR v_held IS NOT NULL THEN
         v_drawn := ledger.give(p_plan, v_entries, v_kinds, p_kind, p_order_kind, p_signer, v_held, v_held_nets);
         IF v_undoes THEN
             PERFORM ledger.judge_undoing(p_plan);
         END IF;
         IF p_plan ? 'limits' THEN
-            v_done := ledger.count_limits(p_signer, p_plan -> 'limits');
+            v_done := ledger.count_limits(v_counts, p_plan -> 'limits');
         END IF;
         FOR nth IN 1 .. coalesce(cardinality(v_drawn.accounts), 0) LOOP
             v_done := ledger.draw(v_drawn.accounts[nth], v_drawn.nets[nth], v_drawn.helds[nth]);
@@ -108,6 +113,11 @@ BEGIN
     END IF;
     IF v_held IS NOT NULL THEN
         PERFORM ledger.write_holds(p_authority, p_plan);
+    END IF;
+    IF p_order_kind = 'charge' THEN
+        v_done := ledger.write_charge(p_authority, v_entries[1]);
+    ELSIF p_plan ? 'mandates' THEN
+        v_done := ledger.write_mandates(p_authority, p_kind, p_order_kind, p_signer, p_plan);
     END IF;
     IF p_plan ? 'moves' THEN
         PERFORM ledger.move_accounts(p_authority, p_plan -> 'moves');
@@ -184,7 +194,9 @@ BEGIN
             WHEN 'staff' THEN debit.holder = p_signer OR identity.serves(p_signer, debit.holder)
             -- a hold's account is looked at by judge_holds, of every entry that captures
             WHEN 'hold' THEN (SELECT bool_or(k.entry = v_entry) FROM jsonb_to_recordset(p_plan -> 'captures') AS k (entry uuid))
-            WHEN 'payee' THEN true END;
+            WHEN 'payee' THEN true
+            -- so is a mandate's, by judge_charge
+            WHEN 'mandate' THEN p_kind = 'mandate' AND p_order_kind = 'charge' END;
         IF fits IS NOT TRUE THEN
             RAISE EXCEPTION 'no flow lets a % to % post this', p_kind, p_order_kind;
         END IF;

@@ -12,6 +12,7 @@ const SIGNATURES_MAX = 16;
 const DEPTH_MAX = 8;
 const SLACK_MS = 60_000;
 const SIZE_MAX = 2n ** 63n - 1n;
+const EMPTY_ROOT = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 const TAG = "wallet-v1";
 const COMPONENTS = ["@method", "@target-uri", "content-type", "content-digest", "idempotency-key"];
 const HEADER = ["v", "aud", "created", "expires", "id", "kind", "signer"];
@@ -318,8 +319,14 @@ function readEvent(source) {
 
 function instant(at) {
   const ms = INSTANT.test(at) ? Date.parse(`${at.slice(0, 23)}Z`) : NaN;
-  if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 19) !== at.slice(0, 19)) throw new TypeError("no instant");
+  if (Number.isNaN(ms) || at.startsWith("0000") || new Date(ms).toISOString().slice(0, 19) !== at.slice(0, 19)) throw new TypeError("no instant");
   return ms;
+}
+
+function paidMerchant(order, [event]) {
+  const { kind, settles } = event.data.entry;
+  const named = "invoice" in order ? settles === order.invoice : event.subject === order.point;
+  return kind === "merchant_payment" && named && !undoes(event) && same(moves(event), [[order.payer, order.payee, order.amount]]);
 }
 
 /** Each kind of order that moves money has a judge here; an order of any other kind may not have moved any. */
@@ -332,6 +339,8 @@ const JUDGES = {
     events.map((event) => settled(order.payer, event)).sort(),
     list(order.bills).map((one) => `${text(one.bill)} ${text(one.version)} ${dong(one.amount)}`).sort(),
   ),
+  invoice_payment: paidMerchant,
+  point_payment: paidMerchant,
   refund: (order, [event]) => event.data.entry.refunds === order.entry
     && same(moves(event).map(([, , amount]) => amount), list(order.lines).map((one) => text(one.amount))),
   reverse: (order, [event]) => event.data.entry.reverses === order.entry,
@@ -427,9 +436,9 @@ async function signedBy(note, keys, what) {
   const signed = [];
   for (const one of note.signatures) {
     const key = keys.find(({ name, id }) => name === one.name && id === one.id);
-    if (!key || signed.includes(key)) continue;
+    if (!key) continue;
     if (!(await ed25519(key.public, one.signature, bytes(note.text)))) refute(`${what}_signature_invalid`, `${one.name}+${one.id}`);
-    signed.push(key);
+    if (!signed.includes(key)) signed.push(key);
   }
   return signed.length ? signed : refute(`${what}_not_signed`, "no known key has signed");
 }
@@ -441,7 +450,7 @@ function parseNote(raw) {
   // eslint-disable-next-line no-control-regex
   if (blank < 0 || !lines.endsWith("\n") || /[\u0000-\u0009\u000b-\u001f]/.test(raw)) throw new TypeError("no note");
   const signatures = lines.slice(0, -1).split("\n").map((line) => {
-    const [, name, value] = /^— ([^\s+]+) ([A-Za-z0-9+/]+=*)$/.exec(line) ?? [];
+    const [, name, value] = /^— ((?:[^\s\u0085+]|\ufeff)+) ([A-Za-z0-9+/]+=*)$/.exec(line) ?? [];
     if (!name) throw new TypeError("no signature");
     const whole = unb64(value);
     if (whole.length <= 4) throw new TypeError("no signature");
@@ -456,6 +465,7 @@ function parseCheckpoint(source) {
   if (lines.pop() !== "" || lines.length < 3 || lines.some((line) => !line)) throw new TypeError("no checkpoint");
   const [origin, size, root] = lines;
   if (!/^(0|[1-9]\d{0,18})$/.test(size) || BigInt(size) > SIZE_MAX || unb64(root).length !== HASH_BYTES) throw new TypeError("no checkpoint");
+  if (size === "0" && root !== EMPTY_ROOT) throw new TypeError("the empty tree has another root");
   return { origin, size: BigInt(size), root };
 }
 

@@ -16,12 +16,12 @@ import { $, data, refusalTexts, say, show, text, textOf } from "./ui.js";
 
 const sign = data("sign-data");
 const holder = sign.signer;
-/** What is done is that it was ordered: the page it leads to follows the card. */
-const byCard = () => ({
+/** An order of which the page itself says where it goes and what it says. */
+const pageOrder = () => ({
   id: sign.order,
   path: sign.path,
-  fields: { ...sign.own, amount: sign.amount, card: sign.card },
-  extra: { bills: [], total: sign.amount },
+  fields: sign.fields,
+  extra: { bills: [], total: sign.total },
   isOurs: ({ id }) => id === sign.order,
 });
 const SHEETS = {
@@ -42,9 +42,18 @@ const SHEETS = {
     extra: { bills: [], total: sign.amount },
     isOurs: ({ id }) => id === sign.order,
   }),
-  card_topup: byCard,
-  card_payment: byCard,
+  invoice_payment: pageOrder,
+  point_payment: pageOrder,
+  card_topup: pageOrder,
+  card_payment: pageOrder,
 };
+SHEETS.refund = () => ({
+  id: sign.order,
+  path: "/v1/refunds",
+  fields: { entry: sign.entry, lines: [{ line: "1", amount: sign.amount }], reason: sign.reason },
+  extra: { bills: [], total: sign.amount },
+  isOurs: ({ id }) => id === sign.order,
+});
 const { isOurs, ...own } = SHEETS[sign.kind]();
 const button = $("#pay-button");
 const PANELS = ["ready", "checking", "refused", "unable"];
