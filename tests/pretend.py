@@ -315,7 +315,7 @@ class Pretend:
                 net=amount - fee,
                 currency="VND",
                 source=source,
-                payment_ref=self.of(payment).ref if payment else None,
+                payment_ref=next((one.ref for one in self.payments.values() if one.id == payment), None),
                 payment=payment,
                 refund=refund,
                 at=clock.now(),

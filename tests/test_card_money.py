@@ -836,3 +836,61 @@ def test_what_succeeded_moves_nowhere(counter, hoa):
 
     assert not db.unit(counter.city.engine, moved)
     assert counter.state(payment) == "succeeded"
+
+
+# -- the proof ------------------------------------------------------------------------------------------------------
+
+PAYMENT = "(SELECT id FROM cards.payment WHERE state = 'succeeded' AND purpose = 'topup' ORDER BY made_at DESC LIMIT 1)"
+WORD = "(SELECT authority FROM ledger.entry WHERE kind = 'card_topup' ORDER BY posted_at DESC LIMIT 1)"
+DEEDS = {
+    "card_receipt_unasked": f"UPDATE cards.payment SET entry = NULL, state = 'failed' WHERE id = {PAYMENT}",
+    "card_payment_differs": f"UPDATE cards.payment SET amount = amount + 1 WHERE id = {PAYMENT}",
+    "card_payment_not_as_said": f"UPDATE ledger.authority SET order_kind = 'bank_line' WHERE id = {WORD}",
+    "card_payment_twice": f"""
+        INSERT INTO ledger.authority (id, kind, signer, order_id, order_kind, digest)
+        SELECT gen_random_uuid(), kind, signer, gen_random_uuid(), order_kind, digest FROM ledger.authority WHERE id = {WORD};
+        INSERT INTO person.order_content (authority, salt, bytes)
+        SELECT (SELECT id FROM ledger.authority ORDER BY at DESC, id LIMIT 1), salt, bytes FROM person.order_content
+        WHERE authority = {WORD}""",
+    "card_payment_not_as_signed": f"UPDATE cards.payment SET target = gen_random_uuid() WHERE id = {PAYMENT}",
+    "card_state_differs": "UPDATE cards.refund SET state = 'created' WHERE state = 'pending'",
+    "card_move_untold": f"DELETE FROM ledger.event WHERE subject = {PAYMENT}::text AND type = 'card_payment.succeeded'",
+    "card_pending_differs": "UPDATE cards.refund SET entry = NULL WHERE state = 'pending'",
+    "card_refund_differs": "UPDATE cards.refund SET amount = amount - 1 WHERE entry IS NOT NULL",
+    "card_refund_too_much": "UPDATE cards.refund SET amount = 1000000000",
+    "card_dispute_differs": "UPDATE cards.dispute SET amount = amount - 1",
+    "card_line_fee_differs": "UPDATE cards.line SET fee = fee + 1, net = net - 1 WHERE fee > 0",
+    "card_payout_differs": "UPDATE cards.payout SET amount = amount + 1",
+    "card_word_unkept": "UPDATE cards.line SET entry = NULL WHERE fee > 0",
+}
+
+
+@pytest.mark.parametrize("code", DEEDS)
+def test_the_proof_names_what_was_tampered_with(counter, hoa, code):
+    """Rows 116 to 118, of cards."""
+    from wallet.cards import proof
+    from wallet.ledger.proof import differences
+
+    if code == next(iter(DEEDS)):
+        _something_of_each(counter, hoa)
+    with counter.owner.connect() as connection:
+        connection.exec_driver_sql("SET session_replication_role = replica")
+        assert {one.code for one in differences(connection, proof.QUESTIONS)} == set()
+        connection.exec_driver_sql(DEEDS[code])
+        assert code in {one.code for one in differences(connection, proof.QUESTIONS)}
+        connection.rollback()
+
+
+def _something_of_each(counter: Counter, who: Signer) -> None:
+    disputes.record(counter.till, counter.acquirer.deny(counter.top_up(who, 15_000)), cause="notice", now=clock.now())
+    _owed_back(counter, who)
+    counter.top_up(who, 90_000)
+    counter.rounds()
+    counter.acquirer.end_payout(counter.acquirer.pay_out().ref, PayoutState.PAID)
+    counter.rounds()
+
+
+def test_every_question_about_cards_is_provoked_by_a_deed():
+    from wallet.cards import proof
+
+    assert set(DEEDS) == set(proof.QUESTIONS)
