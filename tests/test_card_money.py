@@ -848,7 +848,8 @@ DEEDS = {
     "card_payment_not_as_said": f"UPDATE ledger.authority SET order_kind = 'bank_line' WHERE id = {WORD}",
     "card_payment_twice": f"""
         INSERT INTO ledger.authority (id, kind, signer, order_id, order_kind, digest)
-        SELECT gen_random_uuid(), kind, signer, gen_random_uuid(), order_kind, digest FROM ledger.authority WHERE id = {WORD};
+        SELECT gen_random_uuid(), kind, signer, gen_random_uuid(), order_kind, digest
+        FROM ledger.authority WHERE id = {WORD};
         INSERT INTO person.order_content (authority, salt, bytes)
         SELECT (SELECT id FROM ledger.authority ORDER BY at DESC, id LIMIT 1), salt, bytes FROM person.order_content
         WHERE authority = {WORD}""",
