@@ -135,6 +135,8 @@ MAY_CALL = MAY_ASK | {
     "log.seal",
     "log.stop_posting",
     "market.attach",
+    "market.keep_card_payment",
+    "market.lock_invoice",
     "market.move_merchant",
     "market.pay_invoice",
     "market.pay_point",

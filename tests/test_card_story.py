@@ -1,5 +1,7 @@
 """The whole story of a card over HTTP: the real SDK, the stand-in processor, its signed events, and the books at the end."""
 
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -8,6 +10,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 
+import wsgi
 from tests.acquirers import StripeBench, stripe_bench
 from tests.databases import TestDatabase
 from tests.make import City, Signer
@@ -198,3 +201,25 @@ def age(story: Story, by: timedelta) -> None:
         set_ = ", ".join(f"{column} = {column} - %(by)s" for column in columns)
         unit.exec_driver_sql(f"UPDATE cards.payment SET {set_}", {"by": by})
     owner.dispose()
+
+
+def test_the_worker_asks_for_what_nobody_told(story: Story) -> None:
+    """Every event was lost: the worker asks, credits, and reads the processor's account; it stops when it is told."""
+    hoa = story.city.citizen("Nguyễn Thị Hoa")
+    order = hoa.act("/v1/topups", "card_topup", payee=hoa.account, amount="60000", card="").json()["order"]
+    story.bench.enter(story.page_of(hoa, order), "good")
+    age(story, timedelta(seconds=30))
+    worker = wsgi.create_worker(replace(story.city.config, stripe=story.bench.keys))
+    stop = threading.Event()
+    running = threading.Thread(target=worker.run, args=(stop,))
+    running.start()
+    try:
+        deadline = time.monotonic() + 20
+        while story.city.count("cards.line") == 0 or story.city.available(hoa) == 0:
+            assert time.monotonic() < deadline, "the worker did not ask"
+            time.sleep(0.1)
+    finally:
+        stop.set()
+        running.join()
+        worker.database.dispose()
+    assert story.city.available(hoa) == 60_000

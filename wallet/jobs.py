@@ -11,7 +11,7 @@ Jobs    fold     keep the unfolded tail short: deltas move into their balance ro
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from wallet import city, clock, db, holds, inforce, ledger, periods
 from wallet.cards import opening, rounds
+from wallet.cards.till import Target
 from wallet.config import Config
 from wallet.identity import sessions
 from wallet.ledger import guard
@@ -54,12 +55,13 @@ class Job:
 class Worker:
     """Runs the jobs until it is told to stop."""
 
-    def __init__(self, config: Config, more: Iterable[Job] = ()) -> None:
+    def __init__(self, config: Config, more: Iterable[Job] = (), payable: Mapping[str, Target] | None = None) -> None:
         """Connect.
 
         Args:
             config: the environment's.
             more: what other packages have done in the background.
+            payable: what cards can pay of other packages, by purpose.
         """
         self.database = db.engine(config.database_url, name="worker")
         with self.database.connect() as connection:
@@ -74,7 +76,7 @@ class Worker:
             (SWEEP_EVERY_S, self.sweep),
             *((job.every_s, partial(job.work, self.database)) for job in more),
         )
-        self._till = opening.of(config, self.database)
+        self._till = opening.of(config, self.database, more=payable)
         self._apart: tuple[tuple[float, Callable[[], object]], ...] = (
             ((CARDS_EVERY_S, self.cards_soon), (CARDS_ACCOUNT_EVERY_S, self.cards_later)) if self._till else ()
         )

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from market import refunds
+from market.by_card import InvoiceTarget
 from market.web import admitting, charges, counter, present, purchases, scan, selling, stickers, tills
 from wallet.web.app import Wing
 
@@ -19,5 +20,10 @@ DOORS: Final = (
 )  # fmt: skip
 
 WING: Final = Wing(
-    name="market", folder=Path(__file__).parent, doors=DOORS, refund=refunds.refund, purchases=purchases.of
+    name="market",
+    folder=Path(__file__).parent,
+    doors=DOORS,
+    refund=refunds.refund,
+    purchases=purchases.of,
+    targets={"invoice": InvoiceTarget()},
 )

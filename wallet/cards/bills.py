@@ -43,3 +43,6 @@ class BillTarget:
         )
         data = {"payer": str(holder), "version": str(quote.version)}
         return Due(entry, Event(type="bill.paid", subject=target, entry=entry.id, data=data))
+
+    def keep(self, unit: sa.Connection, entry: EntryId, *, holder: HolderId) -> None:
+        """Keep nothing beside the entry, which settles the bill."""

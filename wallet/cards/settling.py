@@ -68,9 +68,7 @@ def _record(
         return False
     _keep(unit, ours, seen, now=now)
     if ours.entry is not None:
-        return (
-            True  # what was credited stays so; money is taken back by refunds and disputes, which are told of their own
-        )
+        return True  # it stays credited; money is taken back by refunds and disputes, which are told of their own
     if seen.state == PaymentState.SUCCEEDED:
         _settle(unit, till, ours, seen, cause=cause, shut=shut, now=now)
     elif seen.state != ours.state and seen.state != PaymentState.CREATED:
@@ -128,6 +126,8 @@ def _settle(
     }
     first = book(unit, till, word(till, "card_receipt", str(ours.id), said), plan, now=now)
     assert first, "a payment without an entry was never booked"
+    for paid in plan.entries[1:]:
+        till.targets[ours.purpose].keep(unit, paid.id, holder=ours.holder)
     moved = payments.move(unit, "payment", ours.id, "succeeded", cause=cause, now=now, entry=receipt)
     assert moved, f"every state but succeeded can become it: {ours.state}"
 

@@ -13,7 +13,7 @@ from wallet.canonical import Json
 from wallet.events import Event
 from wallet.gates.acquirer import Acquirer
 from wallet.identity import holders, tables
-from wallet.ids import AccountId, HolderId, OrderId
+from wallet.ids import AccountId, EntryId, HolderId, OrderId
 from wallet.ledger import Claim, Entry, Evidence, Plan, chart
 from wallet.money import Dong
 from wallet.refusal import Refusal
@@ -57,6 +57,9 @@ class Target(Protocol):
         self, unit: sa.Connection, target: UUID, *, holder: HolderId, amount: Dong, source: AccountId, now: datetime
     ) -> Due | None:
         """Lock the target and return what pays it out of `source`; None if it is no longer to be paid at that price."""
+
+    def keep(self, unit: sa.Connection, entry: EntryId, *, holder: HolderId) -> None:
+        """Keep that this entry, posted in this unit, paid the target for `holder`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

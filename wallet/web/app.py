@@ -1,8 +1,8 @@
 """The application: doors, pages, languages and what stands around every request."""
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
 from io import BytesIO
@@ -27,6 +27,7 @@ from wallet import city, clock, db, money
 from wallet import refunds as giving_back
 from wallet.bills import agencies as _agencies
 from wallet.cards import opening
+from wallet.cards.till import Target
 from wallet.config import Config
 from wallet.ledger import guard
 from wallet.limits import Limits
@@ -118,6 +119,8 @@ class Wing:
     """What this package knows of payments to merchants."""
     refund: Verb | None = None
     """What decides refunds in place of the wallet's own verb, which it calls for what is not its matter."""
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    """What cards can pay of this package, by purpose."""
 
 
 class Service(Flask):
@@ -188,7 +191,7 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
     app.extensions["wallet"] = State(
         config=config,
         app=database,
-        till=opening.of(config, database),
+        till=opening.of(config, database, more=dict(one for wing in wings for one in wing.targets.items())),
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
