@@ -64,6 +64,10 @@ export: $(VENV)/run.stamp ## Export the books for others' tools (ARGS="so.zip", 
 bench: $(VENV)/run.stamp ## Measure against peers; figures to var/bench.json (ARGS="ledger" or "http" narrows it)
 	@$(BIN)/python -m bench $(ARGS)
 
+.PHONY: demo-scale
+demo-scale: $(VENV)/run.stamp ## Add 5,000 merchants, 500 points and 100,000 products to the city in var/pg (ARGS="--products 10000")
+	@$(BIN)/python -m bench.scale $(ARGS)
+
 .PHONY: bench-growth
 bench-growth: $(VENV)/run.stamp ## Measure at ten million postings; some 15 minutes and 40 GB (ARGS="--postings 1000000")
 	@$(BIN)/python -m bench.growth $(ARGS)

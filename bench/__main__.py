@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from bench import counter, figures, http_payment, ledger, log, proving
+from bench import catalog, counter, figures, http_payment, ledger, log, proving
 from bench.crew import Pace
 from bench.figures import Figure
 from bench.peers import hordak
@@ -61,6 +61,7 @@ PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "log": _log,
     "counter": _counter,
     "prove": proving.measure,
+    "catalog": catalog.measure,
 }
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from market import invoices, payments, registry
+from market import invoices, payments, registry, tables
 from wallet import ids, mandates
 from wallet.events import Event
 from wallet.identity import attempts
@@ -21,6 +21,7 @@ from wallet.identity.attempts import Limit
 from wallet.ids import AuthorityId, EntryId, HolderId, OrderId
 from wallet.ledger import Claim, Entry, Guard, Plan, Posting
 from wallet.ledger.refusals import MandateExceeded, MandateExpired, MandateReplaced, MandateUsed
+from wallet.ledger.tables import authority
 from wallet.limits import Limits
 from wallet.mandates import Standing
 from wallet.money import Dong
@@ -182,3 +183,18 @@ def _chargeable(found: Standing | None, amount: Dong, *, now: datetime) -> Stand
         case _ if amount > found.cap:
             raise MandateExceeded(param="amount", cap=str(found.cap))
     return found
+
+
+def made(connection: sa.Connection, order: OrderId, *, signer: HolderId, point: UUID) -> tuple[EntryId, Dong] | None:
+    """Return the entry and the amount (whole đồng) of a charge that its signer made at a point; None if there is none."""
+    row = connection.execute(
+        sa.select(tables.payment.c.entry, tables.payment.c.amount)
+        .join(authority, authority.c.id == tables.payment.c.authority)
+        .where(
+            authority.c.signer == signer,
+            authority.c.order_id == order,
+            authority.c.order_kind == "charge",
+            tables.payment.c.point == point,
+        )
+    ).one_or_none()
+    return (EntryId(row.entry), Dong(row.amount)) if row else None

@@ -148,7 +148,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = market, pg_temp AS $$
 $$;
 
 -- match_payment: match a payment to a sticker with the one invoice that it can be meant for; where there are two, the cashier
--- picks. The same amount goes before another; what is live goes before what has expired.
+-- picks. The same amount goes before another, also where it has just expired; of the same amount, what is live goes first.
 CREATE OR REPLACE FUNCTION market.match_payment(p_payment uuid, p_point uuid, p_amount bigint) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = market, pg_temp AS $$
 DECLARE
@@ -160,10 +160,10 @@ BEGIN
     INTO v_found FROM market.candidates(p_point, now()) c;
     IF v_found.exact = 1 THEN
         v_how := 'exact';
-    ELSIF v_found.exact = 0 AND v_found.live = 1 THEN
-        v_how := 'other';
-    ELSIF v_found.live = 0 AND v_found.late = 1 THEN
+    ELSIF v_found.exact = 0 AND v_found.late = 1 THEN
         v_how := 'late';
+    ELSIF v_found.exact = 0 AND v_found.late = 0 AND v_found.live = 1 THEN
+        v_how := 'other';
     ELSE
         RETURN NULL;
     END IF;

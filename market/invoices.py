@@ -164,11 +164,13 @@ class Invoice:
     paid_at: datetime | None
     payer: HolderId | None
     resolved: str | None
+    rest_paid: bool
 
     def state(self, now: datetime) -> State:
         """Say where it stands."""
         if self.entry is not None:
-            return State.SHORT if self.how == "under" and self.resolved is None else State.PAID
+            is_short = self.how == "under" and self.resolved != "accepted" and not self.rest_paid
+            return State.SHORT if is_short else State.PAID
         if self.cancelled_at is not None:
             return State.CANCELLED
         return State.EXPIRED if now >= self.expires_at else State.NEW
@@ -367,6 +369,14 @@ def _invoices() -> sa.Select[Any]:
     """Return the question for invoices: each with the one payment that settles it or was matched with it."""
     invoice, payment, match = tables.invoice.c, tables.payment.c, tables.match.c
     own = tables.payment.alias("own").c
+    rest = tables.invoice.alias("rest").c
+    rest_paid = sa.exists().where(
+        rest.rest_of == invoice.id,
+        sa.or_(
+            sa.exists().where(tables.payment.alias("whole").c.invoice == rest.id),
+            sa.exists().where(tables.match.alias("part").c.invoice == rest.id),
+        ),
+    )
     settling = sa.select(own.entry).where(own.invoice == invoice.id).scalar_subquery()
     return (
         sa.select(
@@ -389,6 +399,7 @@ def _invoices() -> sa.Select[Any]:
             payment.at.label("paid_at"),
             payment.payer,
             tables.resolution.c.how.label("resolved"),
+            rest_paid.label("rest_paid"),
         )
         .join(tables.merchant, tables.merchant.c.holder == invoice.merchant)
         .outerjoin(tables.match, match.invoice == invoice.id)

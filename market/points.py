@@ -5,17 +5,15 @@ Words   A location is a shop or a pitch; a point is a stall, a till, a kiosk the
         the old one would go on being paid.
 """
 
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from market import registry, tables
+from market import hours, registry, tables
 from market.registry import StaffRole, must
 from wallet import ids
 from wallet.events import Event
@@ -29,9 +27,6 @@ LOCATIONS_MAX: Final = 100
 POINTS_MAX: Final = 500
 """Of one merchant: a chain's, not a mistake's."""
 
-_HOUR: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
-_SPANS_MAX: Final = 4
-
 Hours = dict[str, list[list[str]]]
 """By day of the week from Monday ("1" to "7"), when it is open: [["06:00", "11:30"], ["13:00", "18:00"]]."""
 
@@ -41,14 +36,6 @@ class LocationNotFound(Refusal):
 
     code = "location_not_found"
     status = 404
-
-
-class HoursWrong(Refusal):
-    """Opening hours that no clock shows, that overlap, or that end before they begin."""
-
-    code = "location_hours"
-    status = 422
-    stored = False
 
 
 class AreaUnknown(Refusal):
@@ -150,7 +137,7 @@ def keep_location(
     must(unit, order.merchant, claim.signer, StaffRole.OWNER, StaffRole.MANAGER)
     if order.area not in areas:
         raise AreaUnknown(param="area")
-    check_hours(order.hours)
+    hours.check(order.hours, param="hours")
     said = {
         "name": order.name,
         "address": order.address,
@@ -269,30 +256,6 @@ def _insert(
         )
     )
     return point, serial
-
-
-def check_hours(hours: Hours) -> None:
-    """Refuse opening hours that cannot be.
-
-    Raises:
-        HoursWrong.
-    """
-    if not set(hours) <= set("1234567"):
-        raise HoursWrong(param="hours")
-    for spans in hours.values():
-        clock = [hour for span in spans for hour in span]
-        if len(spans) > _SPANS_MAX or any(len(span) != 2 for span in spans) or not all(map(_HOUR.fullmatch, clock)):
-            raise HoursWrong(param="hours")
-        if any(first >= second for first, second in pairwise(clock)):
-            raise HoursWrong(param="hours")
-
-
-def open_at(place: Location, at: datetime) -> bool:
-    """Say whether a place is open at an instant of the city's own time."""
-    if at.date() in place.closed_days:
-        return False
-    hour = at.time().replace(second=0, microsecond=0).strftime("%H:%M")
-    return any(first <= hour < last for first, last in place.hours.get(str(at.isoweekday()), ()))
 
 
 def location(connection: sa.Connection, id: UUID) -> Location | None:

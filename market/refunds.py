@@ -191,7 +191,8 @@ def _warranted(
     open_ = [one for one in of_entry(connection, payment.entry) if one.state(now) == "asked" and one.amount == amount]
     if needs_second(payment, amount, now=now):
         others = [one for one in open_ if one.made_by != claim.signer]
-        if role is StaffRole.CASHIER or not others:
+        is_machine = claim.signer == payment.merchant
+        if role is StaffRole.CASHIER or is_machine or not others:
             raise SecondPersonWanted(param="lines", entry=str(payment.entry))
         return others[0]
     if role is not StaffRole.CASHIER:

@@ -125,15 +125,16 @@ class Waiting:
 
     id: UUID
     amount: int
+    made_at: datetime
 
 
 def waiting(connection: sa.Connection, point: UUID, *, now: datetime) -> Sequence[Waiting]:
     """Return what is asked for at a point and not paid, newest first: what a payment to its sticker may be meant for."""
     is_paid = sa.exists().where(payment.c.invoice == invoice.c.id) | sa.exists().where(match.c.invoice == invoice.c.id)
     query = (
-        sa.select(invoice.c.id, invoice.c.amount)
+        sa.select(invoice.c.id, invoice.c.amount, invoice.c.made_at)
         .where(invoice.c.point == point, invoice.c.expires_at > now, invoice.c.cancelled_at.is_(None), ~is_paid)
         .order_by(invoice.c.made_at.desc())
         .limit(WAITING_MAX)
     )
-    return [Waiting(id=row.id, amount=row.amount) for row in connection.execute(query)]
+    return [Waiting(**row._mapping) for row in connection.execute(query)]

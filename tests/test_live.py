@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -152,7 +153,13 @@ def with_pages(service: Live, work: Callable[[Pages], Awaitable[None]]) -> None:
         finally:
             await pages.close()
 
-    asyncio.run(whole())
+    run(whole())
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run in a thread: in this one, Playwright's loop may be running for the browser tests of the same worker."""
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(asyncio.run, work).result()
 
 
 # -- what is told -----------------------------------------------------------------------------------------------------
@@ -297,7 +304,7 @@ def test_a_log_that_is_not_sealed_any_more_is_no_fresh_one(log: Log) -> None:
 
     def looks(seconds: float) -> bool:
         at[0] += seconds
-        asyncio.run(following.look())
+        run(following.look())
         return heard.is_fresh
 
     assert looks(0)

@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-import market.demo
 import market.proof
-from market import merchants, points, registry
+from market import hours, merchants, points, registry
 from market.demo import merchants as demo
 from tests.databases import TestDatabase
 from tests.make import ROOT
@@ -34,7 +33,7 @@ def entered(template, postgres, worker, tmp_path_factory) -> Iterator[TestDataba
 
 def enter(database: TestDatabase) -> None:
     begun = Begun(at=clock.now().replace(microsecond=0), origin=database.config.public_origin)
-    market.demo.enter(Load(database_url=database.config.database_url, city_file=database.config.city_file, begun=begun))
+    demo.enter(Load(database_url=database.config.database_url, city_file=database.config.city_file, begun=begun))
 
 
 def count(engine: sa.Engine, table: str) -> int:
@@ -53,7 +52,7 @@ def test_the_file_names_sixty_merchants_with_a_hundred_and_ten_points_all_over_t
     for shop in shops:
         assert len(shop.name) <= points.NAME_CHARS_MAX
         assert len(set(shop.points)) == len(shop.points)
-        points.check_hours(dict(shop.hours))
+        hours.check(shop.hours, param="hours")
 
 
 def test_each_is_approved_by_two_officers_and_can_be_paid(entered: TestDatabase) -> None:
@@ -95,7 +94,7 @@ def test_entered_again_it_finds_what_is_there_and_the_books_prove(entered: TestD
     before = {table: count(entered.app_engine, table) for table in tables}
     with entered.app_engine.connect() as connection:
         at = connection.exec_driver_sql("SELECT min(made_at) FROM market.merchant").scalar_one()
-    market.demo.enter(
+    demo.enter(
         Load(
             database_url=entered.config.database_url,
             city_file=entered.config.city_file,

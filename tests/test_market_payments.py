@@ -345,6 +345,16 @@ def test_what_comes_after_the_invoices_time_is_late(shop: Shop, hoa: Signer, cit
     assert shop.read(invoice)["state"] == "paid"
 
 
+def test_an_amount_that_has_just_expired_goes_before_another_that_is_live(shop: Shop, hoa: Signer, city: City) -> None:
+    point = quiet(shop)
+    old = shop.asks(45_000, point=point)
+    as_owner(city, "UPDATE market.invoice SET made_at = made_at - interval '20 minutes',"
+                   " expires_at = now() - interval '1 minute' WHERE id = %s", old)  # fmt: skip
+    live = shop.asks(99_000, point=point)
+    assert matched(city, shop.pay_sticker(hoa, 45_000, point=point)) == ("late", old)
+    assert shop.read(live)["state"] == "new"
+
+
 def as_owner(city: City, statement: str, *parameters: object) -> None:
     """What time or a fault does, for which nobody of ours has the right."""
     engine = sa.create_engine(city.database.owner_url)
@@ -361,6 +371,7 @@ def test_a_payment_that_came_short_is_answered_by_asking_for_the_rest(shop: Shop
     assert (reply.status, reply.json()["amount"]) == (201, "5000")
     rest = reply.json()["invoice"]
     assert shop.read(rest)["rest_of"] == invoice
+    assert shop.read(invoice)["state"] == "short", "asked for is not yet paid"
     refused(shop.owner.act("/v1/payment-rests", "payment_rest", payment=entry), 409, "payment_nothing_open")
     assert shop.pay(hoa, rest).status == 201
     assert [shop.read(one)["state"] for one in (invoice, rest)] == ["paid", "paid"]

@@ -19,6 +19,7 @@ from tests.test_mandates import a_code, signs
 from tests.test_market_payments import as_owner, refused
 from wallet import clock, prove
 from wallet.client import Reply
+from wallet.crypto import PrivateKey
 from wallet.ids import EntryId, HolderId, OrderId
 
 THRESHOLD = rules.threshold_on(rules.REFUND_SECOND_PERSON, clock.day_of(clock.now())).value
@@ -144,6 +145,15 @@ def test_from_the_threshold_on_a_second_person_orders_what_the_first_prepared(
         done = refunds.by_id(connection, request.request)
     assert done is not None
     assert (str(done.approved_by), done.state(clock.now())) == (manager.holder, "done")
+
+
+def test_a_machine_is_no_second_person(shop: Shop, hoa: Signer, city: City) -> None:
+    machine = city.signer(shop.merchant, PrivateKey.generate())
+    city.enrol(machine)
+    entry = paid(shop, hoa, THRESHOLD)
+    prepared(shop, shop.owner, entry, THRESHOLD)
+    refused(shop.refund(entry, THRESHOLD, by=machine), 403, "refund_second_person_wanted")
+    assert shop.refund(entry, 1_000, by=machine).status == 201
 
 
 def test_parts_below_the_threshold_come_to_it_together(shop: Shop, hoa: Signer) -> None:

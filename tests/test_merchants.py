@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from market import merchants, points, qr, registry, stickers
+from market import hours, merchants, points, qr, registry, stickers
 from market.qr.fields import Environment
 from market.registry import StaffRole
 from tests import selling
@@ -173,7 +173,7 @@ def test_only_an_owner_appoints_and_one_owner_always_stays(shop: Shop, city: Cit
 
 
 @pytest.mark.parametrize(
-    "hours",
+    "week",
     [
         {"8": []},
         {"1": [["06:00"]]},
@@ -184,9 +184,9 @@ def test_only_an_owner_appoints_and_one_owner_always_stays(shop: Shop, city: Cit
         {"1": [[f"0{n}:00", f"0{n}:30"] for n in range(5)]},
     ],
 )
-def test_hours_that_cannot_be_are_refused(hours: Any) -> None:
-    with pytest.raises(points.HoursWrong):
-        points.check_hours(hours)
+def test_hours_that_cannot_be_are_refused(week: Any) -> None:
+    with pytest.raises(hours.HoursWrong):
+        hours.check(week, param="hours")
 
 
 def test_a_sticker_says_whether_we_printed_it(shop: Shop, city: City) -> None:
@@ -281,6 +281,19 @@ def test_a_strangers_merchant_is_not_there(city: City, shop: Shop) -> None:
     assert sent(stranger, f"/ban-hang/diem/{shop.code}/quay", location=str(shop.location), name="X").status_code == 404
     assert shop.point.open
     assert stranger.get(f"/van-hanh/diem-ban/{shop.merchant}").status_code == 403
+
+
+def test_an_owner_hires_and_lets_go_on_the_merchants_page(owner: Visitor, shop: Shop, city: City) -> None:
+    path, person = f"/ban-hang/diem/{shop.code}", city.citizen("Phạm Thị Được Thuê")
+    assert value_of(owner.get(path), "order_id", action=f"{path}/nhan-vien")
+    assert "Chủ" in words_of(owner.get(path))
+    assert sent(owner, f"{path}/nhan-vien", phone=person.phone, role="cashier").status_code == 303
+    assert person.name in words_of(owner.get(path))
+    assert shop.code in Visitor(city).enter(person).get("/ban-hang").text
+    assert sent(owner, f"{path}/nhan-vien", phone=person.phone, role="").status_code == 303
+    assert person.name not in words_of(owner.get(path))
+    wrong = sent(owner, f"{path}/nhan-vien", phone="123", role="cashier")
+    assert (wrong.status_code, 'id="e-phone"' in wrong.text) == (422, True)
 
 
 def test_a_cashier_sees_no_staff_and_prints_no_stickers(city: City, shop: Shop) -> None:

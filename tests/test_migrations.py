@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 # The one place that lists where tables are declared.
 TABLES = (
+    "market.catalog.tables",
     "market.tables",
     "wallet.bills.tables",
     "wallet.cards.tables",

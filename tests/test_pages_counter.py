@@ -3,6 +3,8 @@
 import re
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -22,32 +24,39 @@ from tests.logs import Log
 from tests.make import Signer
 from tests.pages import House
 from tests.selling import Shop
+from tests.test_pages_design import AXE, OVERFLOW, SIZES, SMALL_TARGETS, TARGET_PX, serious
 from wallet import clock
 from wallet.client import Reply
-from wallet.log.sealer import Sealer
 from wallet.run.postgres import Cluster
+
+SEAL_S_MAX = 10
 
 pytestmark = pytest.mark.browser
 
 
 @dataclass(slots=True)
 class Counter:
-    """A counter that is served, its stream, a customer, and the sealer in the test's own hands."""
+    """A counter that is served, its stream, and a customer."""
 
     house: House
     shop: Shop
     hoa: Signer
     live: "subprocess.Popen[bytes]"
-    sealer: Sealer
     path: str
 
     def pays(self, amount: int) -> None:
-        """A customer pays to the sticker, and the sealer gives the payment its place in the log."""
-        self.sealed(self.shop.pay_sticker(self.hoa, amount))
+        """A customer pays to the sticker."""
+        self.done(self.shop.pay_sticker(self.hoa, amount))
 
-    def sealed(self, reply: Reply) -> None:
+    def done(self, reply: Reply) -> None:
         assert reply.status == 201, reply.body
-        self.sealer.seal()
+
+    def sealed(self) -> None:
+        """Wait until everything that has happened has its place in the log."""
+        log, until = Log(self.house.city.database), time.monotonic() + SEAL_S_MAX
+        while log.unsealed():
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
     def opens(self, **options: Any) -> Page:
         """Open the counter in a fresh browser, and wait until it hears."""
@@ -62,10 +71,15 @@ def counter(
 ) -> Iterator[Counter]:
     with pages.house(template, postgres, worker, tmp_path_factory.mktemp("counter"), browser) as house:
         shop, hoa = selling.shop(house.city), house.city.citizen(available=9_000_000)
-        log = Log(house.city.database)
-        with serve_live(house.city.config) as live, log.sealing() as sealer:
-            sealer.seal()
-            yield Counter(house, shop, hoa, live, sealer, f"/ban-hang/quay/{shop.points[0]}")
+        stop, sealer = threading.Event(), Log(house.city.database).sealer()
+        sealing = threading.Thread(target=sealer.run, args=(stop,))
+        sealing.start()
+        try:
+            with serve_live(house.city.config) as live:
+                yield Counter(house, shop, hoa, live, f"/ban-hang/quay/{shop.points[0]}")
+        finally:
+            stop.set()
+            sealing.join()
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +145,7 @@ def test_the_code_on_the_screen_is_read_by_a_camera_and_paid_to_green(counter: C
     expect(till.locator("#code-amount")).to_have_text(dong(35_000))
     expect(till.locator("body")).to_have_attribute("data-state", "live")
     assert till.locator("#result-word").is_hidden()
-    counter.sealed(counter.shop.pay(counter.hoa, invoice))
+    counter.done(counter.shop.pay(counter.hoa, invoice))
     expect(till.locator("#result-word")).to_have_text("ĐỦ")
     expect(till.locator("#result-amount")).to_have_text(dong(35_000))
     expect(till.locator("#told")).to_contain_text("ba mươi lăm nghìn đồng")
@@ -208,8 +222,9 @@ def test_offline_is_unconfirmed_and_never_a_success_and_what_was_missed_is_told_
     till.context.set_offline(True)
     expect(till.locator("#unconfirmed")).to_be_visible()
     expect(till.locator("#unconfirmed")).to_contain_text("CHƯA XÁC NHẬN")
-    counter.sealed(counter.shop.pay(counter.hoa, invoice))
+    counter.done(counter.shop.pay(counter.hoa, invoice))
     counter.pays(7_000)
+    counter.sealed()
     expect(till.locator("#state-words")).to_have_text("Chưa xác nhận")
     assert till.locator("#result-word").is_hidden()
     assert spoken(till) == 0
@@ -269,7 +284,6 @@ def test_without_beats_the_page_asks_and_without_answers_it_says_so(counter: Cou
     assert page.locator("#result-word").is_hidden()
     counter.live.send_signal(signal.SIGCONT)
     page.clock.run_for(3_000)
-    counter.sealer.seal()
     expect(page.locator("body")).to_have_attribute("data-state", "live")
     assert spoken(page) == 1, "the stream tells it too, and it is known"
 
@@ -286,6 +300,12 @@ def test_an_ended_session_is_said_and_confirms_nothing(counter: Counter, till_of
 def test_the_keypad_is_worked_by_keys_and_by_thumb(till_of_its_own: Page) -> None:
     """In a browser without a key, which cannot ask for anything and says so."""
     page = till_of_its_own
+    page.add_init_script(
+        "WakeLock.prototype.request = async (what) => { document.body.dataset.awake = what; return {released: false}; }"
+    )
+    page.reload()
+    expect(page.locator("body")).to_have_attribute("data-awake", "screen")
+    expect(page.locator("body")).to_have_attribute("data-view", "keypad")
     for stroke in ("3", "5", "0", "0", "0", "0", "Backspace"):
         page.keyboard.press(stroke)
     expect(page.locator("#amount")).to_have_text(dong(35_000))
@@ -297,3 +317,35 @@ def test_the_keypad_is_worked_by_keys_and_by_thumb(till_of_its_own: Page) -> Non
     expect(page.locator("#no-key")).to_be_visible()
     page.keyboard.press("Enter")
     expect(page.locator("#problem")).to_be_visible()
+
+
+# -- as it looks --------------------------------------------------------------------------------------------------------
+
+
+def faults(page: Page) -> dict[str, list[str]]:
+    """What is wrong with the view that is shown: at phones' and desks' sizes, at twice the text, in light and in dark."""
+    found: dict[str, list[str]] = {}
+    for name, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        found[f"overflow {name}"] = page.evaluate(OVERFLOW)
+        found[f"small {name}"] = page.evaluate(SMALL_TARGETS, TARGET_PX)
+    page.set_viewport_size({"width": 360, "height": 640})
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    found["overflow 200 %"] = page.evaluate(OVERFLOW)
+    page.evaluate("document.documentElement.style.fontSize = ''")
+    for scheme, only in (("light", None), ("dark", ["color-contrast"])):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        found[f"axe {scheme}"] = serious(page, only)
+    return {what: these for what, these in found.items() if these}
+
+
+def test_every_view_fits_a_phone_and_a_screen_reader(counter: Counter, till_of_its_own: Page) -> None:
+    page = till_of_its_own
+    page.evaluate(AXE)
+    assert faults(page) == {}, "the keypad, and what was taken"
+    counter.pays(1_205_015)
+    expect(page.locator("#result-word")).to_be_visible()
+    assert faults(page) == {}, "a result"
+    page.context.set_offline(True)
+    expect(page.locator("#unconfirmed")).to_be_visible()
+    assert faults(page) == {}, "nothing is known"

@@ -154,8 +154,9 @@ def test_readme_shows_the_rooms_and_the_sign_ins_that_make_run_prints() -> None:
     table = shown.split("name\n")[1].splitlines()
     assert len(table) == len(named)
     for line, one in zip(table, named, strict=True):
-        agency = f", {here.agencies[one.agency].name}" if one.agency else ""
-        assert re.split(r" {2,}", line.strip()) == [str(one.role), one.phone, one.pin, f"{one.name}{agency}"]
+        more = here.agencies[one.agency].name if one.agency else one.also
+        who = f"{one.name}, {more}" if more else one.name
+        assert re.split(r" {2,}", line.strip()) == [str(one.role), one.phone, one.pin, who]
 
 
 def test_the_demo_offers_what_the_two_minutes_ask_for() -> None:

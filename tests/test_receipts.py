@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -16,7 +16,7 @@ from wallet.canonical import Json
 from wallet.client import NoReceipt, Reply
 from wallet.crypto import PrivateKey
 from wallet.ids import HolderId
-from wallet.log import claims, evidence, statement
+from wallet.log import claims, evidence, note, statement
 from wallet.log.note import Note
 
 
@@ -149,11 +149,26 @@ def test_an_order_not_sealed_yet_is_acknowledged_with_a_promise_of_ten_seconds(t
     reply = town.receipt(town.hoa, order)
     said = statement.parse(Note.parse(reply.json()["statement"].encode()).text)
     assert (said.kind, said.order, said.signer) == ("acknowledgement", order, town.hoa.holder)
-    assert datetime.fromisoformat(said.by) - datetime.fromisoformat(said.at) == timedelta(seconds=10)
+    happened = datetime.fromisoformat(json.loads(reply.json()["events"][0]["bytes"])["at"])
+    assert datetime.fromisoformat(said.by) - happened == timedelta(seconds=10)
+    later = statement.parse(Note.parse(town.receipt(town.hoa, order).json()["statement"].encode()).text)
+    assert (later.by, later.at > said.at) == (said.by, True), "asked again, it promises nothing later"
     report = evidence.verify(reply.body, town.log.keys())
     assert (report.false, report.status) == (None, claims.WORD_ONLY)
     town.log.seal(town.city.engine)
     assert town.status(town.receipt(town.hoa, order).body) == claims.PROVED
+
+
+def test_a_promise_of_more_than_ten_seconds_is_none(town: Town) -> None:
+    town.log.seal(town.city.engine)
+    said = town.receipt(town.hoa, town.transfer()).json()
+    promised = statement.parse(Note.parse(said["statement"].encode()).text)
+    longer = replace(promised, by=promised.by.replace("202", "203", 1))
+    said["statement"] = note.sign(longer.text, town.log.signer()).encode().decode()
+    report = evidence.verify(json.dumps(said).encode(), town.log.keys())
+    assert report.false is not None
+    assert report.false.claim is claims.WORD_ORDER
+    assert "more than 10 s" in report.false.detail
 
 
 def test_a_leaf_that_no_checkpoint_covers_yet_is_not_called_sealed(town: Town) -> None:

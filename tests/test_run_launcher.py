@@ -121,13 +121,13 @@ class Launched:
     """One `python -m wallet.run`."""
 
     def __init__(self, var_dir: Path, port: int) -> None:
-        self.port = port
+        self.port, self.live_port = port, free_port()
         self.log = var_dir.parent / f"launcher-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "wallet.run"],
                 cwd=ROOT,
-                env=command_environ(var_dir, PORT=str(port)),
+                env=command_environ(var_dir, PORT=str(port), LIVE_PORT=str(self.live_port)),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -189,7 +189,7 @@ def a_city(var_dir):
 
 def child_pid(launched: Launched, words: str) -> int:
     for line in subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(launched.process.pid)], capture_output=True, text=True
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(launched.process.pid)], capture_output=True, text=True
     ).stdout.splitlines():
         if words in line:
             return int(line.split()[0])
@@ -213,22 +213,23 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
 
     # no process but the launcher ever had the migrator's password
     words = json.loads((a_city / "roles.json").read_text())["embedded"]["migrator"]
-    for child in ("gunicorn", "wallet.run.worker", "wallet.run.sealer", "wallet.run.processor"):
+    for child in ("create_app", "create_live", "wallet.run.worker", "wallet.run.sealer", "wallet.run.processor"):
         assert words not in Path(f"/proc/{child_pid(first, child)}/environ").read_text()
 
     # the stand-in processor answers, and web was told where
     base = standin.kept(a_city).base
-    assert base in Path(f"/proc/{child_pid(first, 'gunicorn')}/environ").read_text()
+    assert base in Path(f"/proc/{child_pid(first, 'create_app')}/environ").read_text()
     processor = http.client.HTTPConnection(base.removeprefix("http://"), timeout=10)
     processor.request("GET", "/")
     assert processor.getresponse().status == 200
     processor.close()
 
-    # it listens on this machine only
-    connection = http.client.HTTPConnection("127.0.0.1", first.port, timeout=10)
-    connection.request("GET", "/readyz")
-    assert connection.getresponse().status == 200
-    connection.close()
+    # it listens on this machine only, and so do the streams
+    for port, path in ((first.port, "/readyz"), (first.live_port, "/healthz")):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path)
+        assert connection.getresponse().status == 200
+        connection.close()
 
     # the demo city's log is served, signed and growing
     connection = http.client.HTTPConnection("127.0.0.1", first.port, timeout=10)
@@ -245,8 +246,10 @@ def test_a_city_from_nothing_to_stopped_and_again(a_city):
     assert is_ready(first.port)
 
     # who dies is started again, and that is said
-    os.kill(child_pid(first, "gunicorn"), signal.SIGKILL)
+    os.kill(child_pid(first, "create_app"), signal.SIGKILL)
+    os.kill(child_pid(first, "create_live"), signal.SIGKILL)
     first.wait_until_said("web ended with signal SIGKILL; it is started again")
+    first.wait_until_said("live ended with signal SIGKILL; it is started again")
     deadline = time.monotonic() + 30
     while not is_ready(first.port):
         assert time.monotonic() < deadline, first.said()

@@ -20,7 +20,7 @@ from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.pages import Visitor, words_of
 from tests.selling import Shop
-from tests.test_mandates import signs
+from tests.test_mandates import a_code, signs
 from wallet import words
 
 
@@ -229,6 +229,25 @@ def test_only_the_scan_page_may_compile(phone: Visitor) -> None:
     assert "script-src 'self' 'wasm-unsafe-eval';" in phone.get("/quet").headers["Content-Security-Policy"]
     for path in ("/", "/ma-thanh-toan", "/quet/xac-nhan"):
         assert "wasm-unsafe-eval" not in phone.get(path).headers["Content-Security-Policy"], path
+
+
+def test_what_a_cashier_signs_stands_on_another_page_than_what_reads_the_code(
+    phone: Visitor, town: City, stall: Shop
+) -> None:
+    """Row 82, and no script of others where something is signed."""
+    path, code = f"/ban-hang/quay/{stall.points[0]}/ma-khach", a_code()
+    till = Visitor(town).enter(stall.owner)
+    assert "wasm-unsafe-eval" in till.get(path).headers["Content-Security-Policy"]
+    sheet = till.post(path, {"so-tien": "42.000", "text": f"trangtien:{code}"})
+    assert "wasm-unsafe-eval" not in sheet.headers["Content-Security-Policy"]
+    assert f'"code": "{code}"' in sheet.text
+    assert '"amount": "42000"' in sheet.text
+    wrong = till.post(path, {"so-tien": "", "text": "123"})
+    assert wrong.status_code == 422
+    assert pages.error_at(wrong, "so-tien")
+    assert pages.error_at(wrong, "text")
+    assert phone.get(path).status_code == phone.post(path, {"so-tien": "1", "text": code}).status_code == 404
+    assert till.get(f"/ban-hang/quay/{stall.points[0]}/da-thu/{uuid4()}").status_code == 404
 
 
 def test_what_reads_codes_comes_from_here_and_as_what_it_is(phone: Visitor) -> None:

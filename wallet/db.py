@@ -3,7 +3,7 @@
 Words   A unit is our database transaction; `unit()` is the only begin and commit of a write.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -101,6 +101,20 @@ def rows(connection: sa.Connection, statement: str, parameters: tuple[Any, ...])
     driver: psycopg.Connection[tuple[Any, ...]] = connection.connection.driver_connection  # type: ignore[assignment]
     try:
         return driver.execute(statement, parameters, prepare=True).fetchall()
+    except psycopg.Error as fault:
+        if driver.closed:
+            connection.invalidate(fault)
+        raise DBAPIError.instance(statement, (), fault, psycopg.Error, hide_parameters=True) from fault
+
+
+def planned_anew(connection: sa.Connection, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that is planned for these very parameters and return its rows.
+
+    For searches: prepared, PostgreSQL would after a few runs keep one plan for rare words and for common ones.
+    """
+    driver: psycopg.Connection[tuple[Any, ...]] = connection.connection.driver_connection  # type: ignore[assignment]
+    try:
+        return driver.execute(statement, parameters, prepare=False).fetchall()
     except psycopg.Error as fault:
         if driver.closed:
             connection.invalidate(fault)

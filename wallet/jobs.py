@@ -11,9 +11,7 @@ Jobs    fold     keep the unfolded tail short: deltas move into their balance ro
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -44,23 +42,14 @@ RULES_EVERY_S: Final = 3600.0
 TROUBLE_PAUSE_S: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is done with the application's database every so often; it reads its own clock, and locks what it touches."""
-
-    every_s: float
-    work: Callable[[sa.Engine], object]
-
-
 class Worker:
     """Runs the jobs until it is told to stop."""
 
-    def __init__(self, config: Config, more: Iterable[Job] = (), payable: Mapping[str, Target] | None = None) -> None:
+    def __init__(self, config: Config, payable: Mapping[str, Target] | None = None) -> None:
         """Connect.
 
         Args:
             config: the environment's.
-            more: what other packages have done in the background.
             payable: what cards can pay of other packages, by purpose.
         """
         self.database = db.engine(config.database_url, name="worker")
@@ -74,7 +63,6 @@ class Worker:
             (LAPSE_EVERY_S, self.lapse),
             (NIGHTLY_EVERY_S, self.nightly),
             (SWEEP_EVERY_S, self.sweep),
-            *((job.every_s, partial(job.work, self.database)) for job in more),
         )
         self._till = opening.of(config, self.database, more=payable)
         self._apart: tuple[tuple[float, Callable[[], object]], ...] = (

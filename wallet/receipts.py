@@ -248,7 +248,9 @@ def _spelled_leaf(one: Any, proof: Proof) -> Json:
 
 def _acknowledgement(log: Log, row: Any, events: Sequence[bytes], *, now: datetime) -> str:
     leaves = tuple(merkle.leaf_hash(one) for one in events)
-    by = instant(now + timedelta(seconds=PROMISED_S))
+    # Counted from when it happened: a log that stands still cannot put its promise off by giving it anew.
+    happened = min(datetime.fromisoformat(json.loads(one)["at"]) for one in events)
+    by = instant(happened + timedelta(seconds=PROMISED_S))
     return _signed(log, row, ACKNOWLEDGEMENT, row.order_kind, now=now, by=by, leaves=leaves)
 
 

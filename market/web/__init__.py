@@ -5,17 +5,35 @@ from typing import Final
 
 from market import refunds
 from market.by_card import InvoiceTarget
-from market.web import admitting, charges, counter, present, purchases, scan, selling, stickers, tills
+from market.web import (
+    admitting,
+    catalog,
+    charges,
+    counter,
+    goods,
+    present,
+    purchases,
+    scan,
+    selling,
+    shopping,
+    stickers,
+    takedowns,
+    tills,
+)
 from wallet.web.app import Wing
 
 DOORS: Final = (
     admitting,
+    catalog,
     charges,
     counter,
+    goods,
     present,
     scan,
     selling,
+    shopping,
     stickers,
+    takedowns,
     tills,
 )  # fmt: skip
 

@@ -47,6 +47,7 @@ def show(point: UUID) -> Response:
         "holder": str(who),
         "aud": state().config.public_origin,
         "here": request.path,
+        "sales": _sales(found),
         "role": str(role),
         "stream": _stream(found.id, who),
         "after": None if last is None else str(last),
@@ -54,7 +55,9 @@ def show(point: UUID) -> Response:
         "listed": listed,
         "texts": _texts(),
     }
-    page = make_response(render_template("market/counter.html", point=found, role=str(role), data=data))
+    page = make_response(
+        render_template("market/counter.html", point=found, role=str(role), data=data, sales=_sales(found))
+    )
     return gate.connects(page, state().config.live_origin)
 
 
@@ -112,7 +115,10 @@ def _listed(connection: sa.Connection, point: Point, role: StaffRole) -> dict[st
     open_ = takings.waiting(connection, point.id, now=now())
     found: dict[str, Any] = {
         "takings": [one.told(secret) for one in takings.recent(connection, point.id)],
-        "waiting": [{"invoice": str(one.id), "amount": str(one.amount)} for one in open_],
+        "waiting": [
+            {"invoice": str(one.id), "amount": str(one.amount), "at": one.made_at.isoformat(timespec="seconds")}
+            for one in open_
+        ],
     }
     if role is StaffRole.OWNER:
         total = takings.total(connection, point.merchant, now=now())
@@ -124,6 +130,10 @@ def _stream(point: UUID, who: HolderId) -> str:
     config = state().config
     given = ticket.issue(Ticket(topic=point, holder=who), secret=config.server_secret, now=now())
     return f"{config.live_origin}/live/stream?ticket={given}"
+
+
+def _sales(point: Point) -> str:
+    return f"/ban-hang/diem/{point.merchant_code}"
 
 
 def _texts() -> dict[str, str]:

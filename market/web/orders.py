@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from market import merchants, points, refunds
+from market import hours, merchants, points, refunds
 from market.merchants import ApplyOrder, JudgeOrder, StaffOrder
 from market.points import LocationOrder, PointMoveOrder, PointOrder
 from market.refunds import RequestOrder, WithdrawOrder
@@ -110,7 +110,7 @@ class LocationSchema(OrderSchema):
         """Make the frozen order.
 
         Raises:
-            points.HoursWrong: a day that is none. text.BadText: half a position.
+            hours.HoursWrong: a day that is none. text.BadText: half a position.
         """
         lat, lon = _micro(own["lat"], 90), _micro(own["lon"], 180)
         if (lat is None) != (lon is None):
@@ -133,7 +133,7 @@ def _day(said: str) -> date:
     try:
         return day(said)
     except ValueError:
-        raise points.HoursWrong(param="closed_days") from None
+        raise hours.HoursWrong(param="closed_days") from None
 
 
 def _micro(said: str, most: int) -> int | None:
@@ -256,14 +256,17 @@ class WithdrawnSchema(AnswerSchema):
 
 
 def read_hours(given: Mapping[str, str]) -> dict[str, list[list[str]]]:
-    """Read opening hours as a form gives them: "06:00-11:30, 13:00-18:00" for each day; an empty day is closed."""
-    hours = {}
-    for number in map(str, range(1, 8)):
-        spans = [span.strip() for span in given.get(f"hours_{number}", "").replace("–", "-").split(",") if span.strip()]
-        hours[number] = [[half.strip().zfill(5) for half in span.split("-")] for span in spans]
-    return hours
+    """Read opening hours as a form gives them: "6:00-11:30, 13:00-18:00" for each day; an empty day is closed.
+
+    Raises:
+        hours.HoursWrong: at the day's field.
+    """
+    typed = {day: hours.read_day(given.get(f"hours_{day}", "")[:100], param=f"hours_{day}") for day in hours.DAYS}
+    return {day: [[hours.spell(begins), hours.spell(ends)] for begins, ends in spans] for day, spans in typed.items()}
 
 
-def spell_hours(hours: Mapping[str, list[list[str]]]) -> dict[str, str]:
+def spell_hours(week: Mapping[str, list[list[str]]]) -> dict[str, str]:
     """Spell opening hours as a form shows them, by the name of the field."""
-    return {f"hours_{day}": ", ".join("-".join(span) for span in spans) for day, spans in hours.items()}
+    found = hours.Hours.of(week)
+    spans = found.week if found else ((),) * len(hours.DAYS)
+    return {f"hours_{day}": hours.spell_day(each) for day, each in zip(hours.DAYS, spans, strict=True)}

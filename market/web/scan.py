@@ -261,12 +261,12 @@ def _decided(connection: sa.Connection, order: OrderId) -> bool:
 
 
 def _page(*, told: explained.Explained | None = None, wrong: str = "", status: int = 200) -> Response:
-    shown = render_template("market/scan.html", told=told, wrong=wrong, scan=_script())
+    shown = render_template("market/scan.html", told=told, wrong=wrong, scan=script())
     return compiling(Response(shown, status, content_type="text/html; charset=utf-8"))
 
 
-def _script() -> dict[str, Any]:
-    """Return what the script needs: where its reader lies, and its words in the page's language."""
+def script() -> dict[str, Any]:
+    """Return what the scanning script needs: where its reader lies, and its words in the page's language."""
     return {
         "wasm": asset(ZXING),
         "words": {

@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
 from market import codes, invoices, matching, merchants, payments, points, refunds, registry, stickers
+from market.hours import HoursWrong
 from market.merchants import Merchant
 from market.registry import StaffRole
 from market.web import orders
@@ -169,7 +170,7 @@ def _merchant_page(connection: sa.Connection, code: str) -> dict[str, Any]:
     above = role in _ABOVE_CASHIER
     return {
         "merchant": merchant,
-        "role": role,
+        "duty": role,
         "roles": list(StaffRole),
         "reviews": merchants.reviews(connection, merchant.holder) if above else [],
         "locations": points.locations_of(connection, merchant.holder),
@@ -238,10 +239,14 @@ def keep_location(code: str) -> BaseResponse | tuple[str, int]:
     with state().app.connect() as connection:
         merchant, _role = mine(connection, code, *_ABOVE_CASHIER)
     given = request.form
+    try:
+        week = orders.read_hours(given)
+    except HoursWrong as wrong:
+        return refused(wrong).page("market/selling_location.html", **_location_page(merchant))
     document = {
         "merchant": str(merchant.holder),
         **{name: given.get(name, "") for name in ("location", "name", "address", "area", "lat", "lon")},
-        "hours": orders.read_hours(given),
+        "hours": week,
         "closed_days": [day.strip() for day in given.get("closed_days", "").split(",") if day.strip()],
     }
     verb = partial(points.keep_location, areas=frozenset(state().city.areas))
@@ -342,7 +347,7 @@ def _invoices_page(connection: sa.Connection, code: str) -> dict[str, Any]:
     names = {point.id: point.name for point in registry.points_of(connection, merchant.holder, revoked=True)}
     return {
         "merchant": merchant,
-        "role": role,
+        "duty": role,
         "rows": [(one, str(one.state(now())), names.get(one.point, "")) for one in rows[:ROWS]],
         "more": str(rows[ROWS - 1].id) if len(rows) > ROWS else None,
         "order_id": new_order_id,
@@ -377,7 +382,7 @@ def _payments_page(connection: sa.Connection, code: str) -> dict[str, Any]:
     picks = {point: invoices.waiting(connection, point, since=since)[:PICK_ROWS] for point in open_at}
     return {
         "merchant": merchant,
-        "role": role,
+        "duty": role,
         "rows": rows,
         "picks": picks,
         "order_id": new_order_id,
@@ -424,7 +429,7 @@ def list_refunds(code: str) -> str:
     return render_template(
         "market/selling_refunds.html",
         merchant=merchant,
-        role=role,
+        duty=role,
         rows=rows,
         names=names,
         second=second,
@@ -456,7 +461,7 @@ def _refund_page(connection: sa.Connection, code: str, entry: str) -> dict[str, 
         raise matching.PaymentNotFound(param="entry")
     return {
         "merchant": merchant,
-        "role": role,
+        "duty": role,
         "payment": payment,
         "pin": role is StaffRole.CASHIER,
         "order_id": new_order_id(),
@@ -526,9 +531,13 @@ def sign_refund(code: str, id: str) -> str:
             "kind": "refund",
             # One order for each prepared refund and signer: however often it is signed, it gives back once.
             "order": str(refunds.order_of(one, signed_in())),
-            "entry": str(one.entry),
-            "amount": str(one.amount),
-            "reason": one.reason,
+            "path": "/v1/refunds",
+            "fields": {
+                "entry": str(one.entry),
+                "lines": [{"line": "1", "amount": str(one.amount)}],
+                "reason": one.reason,
+            },
+            "total": str(one.amount),
             "confirm_url": f"/ban-hang/diem/{code}/hoan/ky/{one.id}?lenh=",
         },
     )

@@ -1,13 +1,13 @@
 """Cards: who is known to which acquirer, what was asked of it, what it said; and the accounts that card money passes through.
 
 Revision ID: 0012
-Revises: 0010
+Revises: 0011
 """
 
 from alembic import op
 
 revision = "0012"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 

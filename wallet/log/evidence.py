@@ -361,7 +361,15 @@ def _check_statement(
     about = (keys.origin, receipt.kind, order["signer"], order["id"], receipt.order.digest, leaves)
     if (said.origin, said.kind, said.signer, said.order, said.digest, said.leaves) != about:
         raise False_(claims.WORD_ORDER, "another order, other events or another log")
+    if events and said.by > _promised(events):
+        raise False_(claims.WORD_ORDER, f"a promise of more than {statement.PROMISED_S} s: {said.by}")
     report.holds(claims.WORD_ORDER, f"{said.about} {said.at}" + (f" → {said.by}" if events else ""))
+
+
+def _promised(events: Sequence[Mapping[str, Any]]) -> str:
+    """By when the log has to have what happened first."""
+    first = min(_instant(one["at"]) for one in events)
+    return (first + timedelta(seconds=statement.PROMISED_S)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 # ---- the command ----------------------------------------------------------------------------------------------------

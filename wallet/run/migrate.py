@@ -41,6 +41,7 @@ FUNCTIONS: Final = (
     "wallet/cards/functions.sql",
     "wallet/log/functions.sql",
     "market/functions.sql",
+    "market/catalog/functions.sql",
 )
 """Re-applied by every upgrade, in this order: functions and grants as they are today. A test finds one left
 out."""

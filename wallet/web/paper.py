@@ -38,8 +38,8 @@ _SMALL, _TEXT, _HEAD, _TITLE, _SUM = 7.0, 8.5, 9.5, 14.0, 20.0
 _LEADING: Final = 0.5
 """Millimetres between lines for each point of a letter's height."""
 _GREY: Final = 90
-_SHEETS: Final = "\ue000"
-"""In whose place the number of sheets is put: private, so nobody's text has it (`wallet.text.plain`)."""
+_SHEETS: Final = "\ue000\ue000"
+"""In whose place the number of sheets is put, two digits wide: private, so nobody's text has it (`wallet.text.plain`)."""
 
 
 def confirmation(page: Mapping[str, Any], *, city: str, demo: bool) -> bytes:

@@ -194,14 +194,16 @@ function offer() {
   show($("#rest"), shown.said === "under");
   show($("#excess"), shown.said === "over");
   show($("#excess-ask"), shown.said === "over");
+  if ($("#excess-ask")) $("#excess-ask").href = `${counter.sales}/hoan/${shown.entry}`;
   offer_invoices();
 }
 
 /** What a payment that answers nothing may be meant for; the list of it comes a moment after the payment. */
 function offer_invoices() {
   const open = shown.said === "received" ? listed.waiting : [];
-  $("#pick-from").replaceChildren(...open.map(({ invoice, amount }) => {
-    const button = make("button", { className: "btn", type: "button", words: dong(amount) });
+  $("#pick-from").replaceChildren(...open.map(({ invoice, amount, at }) => {
+    const told = `${dong(amount)} · ${TIME.format(new Date(at))}`;
+    const button = make("button", { className: "btn num", type: "button", words: told });
     button.addEventListener("click", () => attach(invoice));
     return button;
   }));

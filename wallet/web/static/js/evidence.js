@@ -67,7 +67,7 @@ export async function verify(raw, keys, holds = () => {}) {
       await checkEnrolment(receipt, order, jwk, key, holds);
       await checkLog(receipt, log, holds);
     } else {
-      await checkStatement(receipt, order, log, holds);
+      await checkStatement(receipt, order, log, done, holds);
     }
     return { kind, proved: kind === "receipt", code: "", detail: "", done };
   } catch (fault) {
@@ -303,7 +303,7 @@ async function checkEvents(receipt, order, holds) {
   if (!asOrdered(order, events)) refute("entry_not_as_ordered", order.kind);
   const moved = movedBy(events);
   holds("entry_not_as_ordered", `${order.kind}, ${moved} VND`);
-  return { amount: String(moved), at: events[0].at };
+  return { amount: String(moved), at: events.map((one) => one.at).sort()[0] };
 }
 
 function readEvent(source) {
@@ -490,7 +490,7 @@ async function notIncluded(leaf, { size, root }) {
 
 // ---- the operator's word --------------------------------------------------------------------------------------------
 
-async function checkStatement(receipt, order, log, holds) {
+async function checkStatement(receipt, order, log, done, holds) {
   const { note, said } = reading("statement_unreadable", () => {
     const note = parseNote(receipt.note);
     return { note, said: parseStatement(note.text) };
@@ -504,8 +504,13 @@ async function checkStatement(receipt, order, log, holds) {
   const digest = hex(await sha256(receipt.salt, bytes(receipt.content)));
   const about = [log.origin, receipt.kind, order.signer, order.id, digest, leaves];
   if (!same([said.origin, said.kind, said.signer, said.order, said.digest, said.leaves], about)) refute("statement_of_other_order");
+  if (said.by && micros(said.by) > micros(done.at) + PROMISED) refute("statement_of_other_order", said.by);
   holds("statement_of_other_order", `${said.about} ${said.at}${said.by ? ` → ${said.by}` : ""}`);
 }
+
+const PROMISED = 10_000_000n; // microseconds within which the log promises to have what happened
+
+const micros = (instant) => BigInt(Date.parse(`${instant.slice(0, 19)}Z`)) * 1000n + BigInt(instant.slice(20, 26));
 
 function parseStatement(source) {
   const uuid = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}";

@@ -44,16 +44,11 @@ const SHEETS = {
   }),
   invoice_payment: pageOrder,
   point_payment: pageOrder,
+  charge: pageOrder,
+  refund: pageOrder,
   card_topup: pageOrder,
   card_payment: pageOrder,
 };
-SHEETS.refund = () => ({
-  id: sign.order,
-  path: "/v1/refunds",
-  fields: { entry: sign.entry, lines: [{ line: "1", amount: sign.amount }], reason: sign.reason },
-  extra: { bills: [], total: sign.amount },
-  isOurs: ({ id }) => id === sign.order,
-});
 const { isOurs, ...own } = SHEETS[sign.kind]();
 const button = $("#pay-button");
 const PANELS = ["ready", "checking", "refused", "unable"];

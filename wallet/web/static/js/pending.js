@@ -77,7 +77,8 @@ function showChecking(banner, orders) {
 function showDone(banner, order) {
   panel(banner, "ok",
     make("p", { className: "note-title", words: textOf(order.kind, "done_title", { sum: dong(order.total) }) }),
-    make("a", { href: pageOf(order), words: textOf(order.kind, "done_link") }));
+    ...(order.kind === "charge" ? [] // whose confirmation is the customer's
+      : [make("a", { href: pageOf(order), words: textOf(order.kind, "done_link") })]));
 }
 
 function showRefused(banner, outcome, kind) {
