@@ -49,7 +49,7 @@ BEGIN
     SELECT * INTO v_invoice FROM market.invoice i WHERE i.id = p_invoice FOR NO KEY UPDATE;
     -- A statement of its own: in the one that locks, it would miss what was committed while we waited.
     IF v_invoice.id IS NULL OR v_invoice.cancelled_at IS NOT NULL OR v_invoice.expires_at <= now() OR market.is_settled(p_invoice)
-       OR NOT market.is_open(v_invoice.point) THEN
+       OR NOT market.takes_payments(v_invoice.point) THEN
         RAISE EXCEPTION USING ERRCODE = 'TT001', MESSAGE = 'stale', DETAIL = '{}';
     END IF;
     v_carried := ledger.carry_order(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base,
@@ -74,7 +74,7 @@ BEGIN
     SELECT * INTO v_invoice FROM market.invoice i WHERE i.id = p_invoice FOR NO KEY UPDATE;
     -- A statement of its own: in the one that locks, it would miss what was committed while we waited.
     IF v_invoice.id IS NULL OR v_invoice.cancelled_at IS NOT NULL OR v_invoice.expires_at <= now() OR market.is_settled(p_invoice)
-       OR NOT market.is_open(v_invoice.point) THEN
+       OR NOT market.takes_payments(v_invoice.point) THEN
         RETURN;
     END IF;
     RETURN QUERY SELECT m.holder, v_invoice.point, m.account, v_invoice.amount FROM market.merchant m WHERE m.holder = v_invoice.merchant;
@@ -104,7 +104,7 @@ DECLARE
     v_carried record;
     v_done text;
 BEGIN
-    IF NOT market.is_open(p_point) THEN
+    IF NOT market.takes_payments(p_point) THEN
         RAISE EXCEPTION USING ERRCODE = 'TT001', MESSAGE = 'stale', DETAIL = '{}';
     END IF;
     -- Before the ledger's locks, as everywhere: invoices, then counters, then accounts.
@@ -124,8 +124,8 @@ BEGIN
     END IF;
 END $$;
 
--- is_open: can this point be paid? Without a lock: a payment that was decided just before a revocation is one made before it.
-CREATE OR REPLACE FUNCTION market.is_open(p_point uuid) RETURNS boolean
+-- takes_payments: can this point be paid? Without a lock: a payment that was decided just before a revocation is one made before it.
+CREATE OR REPLACE FUNCTION market.takes_payments(p_point uuid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = market, pg_temp AS $$
     SELECT EXISTS (SELECT 1 FROM market.point t JOIN market.merchant m ON m.holder = t.merchant
                    WHERE t.id = p_point AND t.revoked_at IS NULL AND m.state = 'approved');

@@ -167,6 +167,7 @@ MAY_CALL = MAY_ASK | {
     "market.attach",
     "market.keep_card_payment",
     "market.lock_invoice",
+    "market.is_open",
     "market.move_merchant",
     "market.pay_invoice",
     "market.pay_point",
