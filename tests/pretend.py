@@ -97,6 +97,8 @@ class Pretend:
         return made
 
     def linking(self, ref: str) -> Linking:
+        if ref not in self.linkings:
+            raise gate.Unknown("resource_missing")
         return self.linkings[ref]
 
     def cards(self, customer: str) -> tuple[Card, ...]:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from tests import databases
 from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.pages import Visitor, words_of
@@ -22,6 +23,14 @@ from wallet.gates.acquirer import About, Failure
 @pytest.fixture(scope="module")
 def acquirer() -> Pretend:
     return Pretend()
+
+
+@pytest.fixture(scope="module")
+def database(template, postgres, worker, tmp_path_factory) -> Iterator[TestDatabase]:
+    """Of this file's own: what one acquirer knows no other does."""
+    folder = tmp_path_factory.mktemp("var")
+    with databases.copy_of(template, f"{worker}_card_pages", server=postgres, folder=folder) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

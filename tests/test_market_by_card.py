@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from market.by_card import InvoiceTarget
-from tests import selling
+from tests import databases, selling
 from tests.databases import TestDatabase
 from tests.make import City, Signer
 from tests.pretend import Pretend
@@ -20,6 +20,14 @@ from wallet.cards.till import Till
 @pytest.fixture(scope="module")
 def acquirer() -> Pretend:
     return Pretend()
+
+
+@pytest.fixture(scope="module")
+def database(template, postgres, worker, tmp_path_factory) -> Iterator[TestDatabase]:
+    """Of this file's own: what one acquirer knows no other does."""
+    folder = tmp_path_factory.mktemp("var")
+    with databases.copy_of(template, f"{worker}_by_card", server=postgres, folder=folder) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
