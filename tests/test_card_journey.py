@@ -31,20 +31,20 @@ def bench() -> Iterator[StripeBench]:
 def house(fresh_database: TestDatabase, browser, bench: StripeBench) -> Iterator[House]:
     port = free_port()
     with City(fresh_database, origin=f"http://localhost:{port}") as city:
-        known = city.app.extensions["wallet"]
+        known = city.service.extensions["wallet"]
         till = Till(
             database=known.app,
             acquirer=bench.acquirer,
             origin=known.config.public_origin,
             targets={"bill": BillTarget()},
         )
-        city.app.extensions["wallet"] = replace(known, till=till)
+        city.service.extensions["wallet"] = replace(known, till=till)
         with pages.house_here(city, browser, port) as made:
             yield made
 
 
 def test_a_card_is_linked_tops_up_and_pays_a_bill(house: House, bench: StripeBench) -> None:
-    till = house.city.app.extensions["wallet"].till
+    till = house.city.service.extensions["wallet"].till
     hoa = house.city.citizen("Nguyễn Thị Hoa")
     bill = house.city.bill(debtor=hoa, amounts=[35_000])
     page = house.enters(hoa, device=True, path="/the")

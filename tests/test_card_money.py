@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -31,9 +32,10 @@ from wallet.cards import (
 from wallet.cards.bills import BillTarget
 from wallet.cards.payments import CardPaymentOrder, Payment, TopUpOrder
 from wallet.cards.till import Till
+from wallet.gates import acquirer as gate
 from wallet.gates.acquirer import About, DisputeState, Failure, PaymentState, PayoutState, RefundState
-from wallet.ids import AccountId, HolderId, OrderId
-from wallet.ledger import chart
+from wallet.ids import AccountId, BillId, EntryId, HolderId, OrderId
+from wallet.ledger import Entry, Plan, Posting, chart
 from wallet.ledger.refusals import LimitExceeded, NotReversible, PayeeFrozen, StepUpRequired
 from wallet.limits import Limits
 from wallet.money import Dong
@@ -71,7 +73,7 @@ class Counter:
             return payments.top_up(unit, claim, order, till=self.till, limits=self.limits, now=clock.now())
 
         said = {"payee": who.account, "amount": str(amount)}
-        return self.city.signed(who, "card_topup", decide, at_once=False, said=said).payment
+        return UUID(str(self.city.signed(who, "card_topup", decide, at_once=False, said=said).payment))
 
     def order_bill(self, who: Signer, bill: Seen) -> UUID:
         def decide(unit, claim):
@@ -86,7 +88,7 @@ class Counter:
             return payments.pay(unit, claim, order, till=self.till, limits=self.limits, now=clock.now())
 
         said = {"target": str(bill.id), "amount": str(bill.total)}
-        return self.city.signed(who, "card_payment", decide, at_once=False, said=said).payment
+        return UUID(str(self.city.signed(who, "card_payment", decide, at_once=False, said=said).payment))
 
     def top_up(self, who: Signer, amount: int = 50_000) -> UUID:
         """Ordered, asked for, paid on the page, and recorded."""
@@ -351,12 +353,10 @@ def test_a_wallet_shut_between_the_look_and_the_posting_is_seen_by_the_ledger(co
 
     def before_the_freeze(unit, till, ours, source, *, now):
         monkeypatch.setattr(settling, "_credited", real)
-        posting = settling.Posting(debit=source, credit=AccountId(ours.target), amount=ours.amount)
-        entry = settling.Entry(
-            id=settling.EntryId(UUID(int=7)), kind="card_topup", effective_at=now, postings=(posting,)
-        )
+        posting = Posting(debit=source, credit=AccountId(ours.target), amount=ours.amount)
+        entry = Entry(id=EntryId(UUID(int=7)), kind="card_topup", effective_at=now, postings=(posting,))
         told = settling._received(ours, entry.id)
-        return settling.Plan(entries=(entry,), events=(told,), answer={})
+        return Plan(entries=(entry,), events=(told,), answer={})
 
     monkeypatch.setattr(settling, "_credited", before_the_freeze)
     asking.inquire(counter.till, payment, cause="inquiry", now=clock.now())
@@ -450,7 +450,7 @@ def test_a_wallet_and_a_card_on_one_bill_pay_it_once(counter):
 def by_wallet(counter: Counter, who: Signer, bill: Seen) -> None:
     from wallet.bills import pay
 
-    seen = pay.BillSeen(bill=bill.id, version=bill.version, amount=Dong(bill.total))
+    seen = pay.BillSeen(bill=BillId(bill.id), version=bill.version, amount=Dong(bill.total))
     order = pay.BillPaymentOrder(id=OrderId(UUID(int=2)), payer=AccountId(UUID(who.account)), bills=(seen,))
     counter.city.signed(
         who,
@@ -613,8 +613,8 @@ def set_aside(counter: Counter) -> None:
     with counter.city.engine.connect() as connection:
         items = quarantine.waiting(connection)
     for item in items:
-        work = {"how": "set_aside", "by": operator, "now": clock.now()}
-        db.unit(counter.city.engine, lambda unit, id=item.id, work=work: quarantine.resolve(unit, id, **work))
+        work: dict[str, Any] = {"how": "set_aside", "by": operator, "now": clock.now()}
+        db.unit(counter.city.engine, partial(quarantine.resolve, item=item.id, **work))
 
 
 def test_a_notice_of_a_payment_that_the_acquirer_denies_credits_nothing(counter, hoa):
@@ -637,9 +637,7 @@ def test_a_notice_that_cannot_be_handled_now_is_handled_by_a_later_round(counter
     notice = counter.acquirer.tell(About.PAYMENT, counter.read(payment).ref, id=payment)
     notices.keep(counter.till, notice, now=clock.now())
     away = counter.acquirer.__class__.payment
-    monkeypatch.setattr(
-        counter.acquirer.__class__, "payment", lambda *_: (_ for _ in ()).throw(settling.gate.InDoubt("-"))
-    )
+    monkeypatch.setattr(counter.acquirer.__class__, "payment", lambda *_: (_ for _ in ()).throw(gate.InDoubt("-")))
     rounds.soon(counter.till, now=clock.now())
     assert counter.state(payment) == "requires_action"
     monkeypatch.setattr(counter.acquirer.__class__, "payment", away)

@@ -36,11 +36,11 @@ def database(template, postgres, worker, tmp_path_factory) -> Iterator[TestDatab
 @pytest.fixture(scope="module")
 def city(database: TestDatabase, acquirer: Pretend) -> Iterator[City]:
     with City(database) as made:
-        known = made.app.extensions["wallet"]
+        known = made.service.extensions["wallet"]
         till = Till(
             database=known.app, acquirer=acquirer, origin=known.config.public_origin, targets={"bill": BillTarget()}
         )
-        made.app.extensions["wallet"] = replace(known, till=till)
+        made.service.extensions["wallet"] = replace(known, till=till)
         yield made
 
 
@@ -55,7 +55,7 @@ def visitor(city: City, hoa: Signer) -> Visitor:
 
 
 def till_of(city: City) -> Till:
-    till = city.app.extensions["wallet"].till
+    till: Till | None = city.service.extensions["wallet"].till
     assert till is not None
     return till
 
@@ -67,7 +67,8 @@ def order_topup(hoa: Signer, amount: int = 50_000, **changed: str):
 def stands(hoa: Signer, order: str) -> dict:
     reply = hoa.get(f"/v1/card-payments/{order}")
     assert reply.status == 200, reply.body
-    return reply.json()
+    found: dict = reply.json()
+    return found
 
 
 # -- the signed doors -------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ def test_a_bill_is_paid_by_card_through_the_door(city, hoa, acquirer):
 
 def test_without_a_processor_there_are_no_cards(database, hoa):
     with City(database) as plain:
-        assert plain.app.extensions["wallet"].till is None
+        assert plain.service.extensions["wallet"].till is None
         signer = plain.citizen("Lê Thị Không")
         order = signer.order("card_topup", payee=signer.account, amount="50000", card="")
         reply = signer.send("POST", "/v1/topups", order)
@@ -142,7 +143,7 @@ def test_without_a_processor_there_are_no_cards(database, hoa):
 
 
 def tell(city: City, body: dict, *, signature: str = "good"):
-    with city.app.test_client() as client:
+    with city.service.test_client() as client:
         headers = {"Stripe-Signature": signature, "Content-Type": "application/json"}
         return client.post("/stripe/events", data=json.dumps(body), headers=headers)
 
@@ -171,7 +172,7 @@ def test_a_notice_that_is_not_genuine_has_no_effect(city, hoa, acquirer, signatu
 
 
 def test_a_notice_of_a_megabyte_is_not_read(city):
-    with city.app.test_client() as client:
+    with city.service.test_client() as client:
         assert client.post("/stripe/events", data=b"x" * 1_000_000).status_code == 413
 
 

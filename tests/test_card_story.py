@@ -37,7 +37,7 @@ class Story:
         self.tick(0)
         sent = self.bench.sent()
         told, self.heard = sent[0 if from_the_first else self.heard :], len(sent)
-        with self.city.app.test_client() as client:
+        with self.city.service.test_client() as client:
             for body, headers in reversed(told):
                 answer = client.post("/stripe/events", data=body, headers=headers)
                 assert answer.status_code == 204, answer.text
@@ -60,14 +60,14 @@ class Story:
 @pytest.fixture
 def story(fresh_database: TestDatabase) -> Iterator[Story]:
     with stripe_bench() as bench, City(fresh_database) as city:
-        known = city.app.extensions["wallet"]
+        known = city.service.extensions["wallet"]
         till = Till(
             database=known.app,
             acquirer=bench.acquirer,
             origin=known.config.public_origin,
             targets={"bill": BillTarget()},
         )
-        city.app.extensions["wallet"] = replace(known, till=till)
+        city.service.extensions["wallet"] = replace(known, till=till)
         made = Story(city=city, bench=bench, till=till)
         made.tick()
         yield made

@@ -33,10 +33,10 @@ def database(template, postgres, worker, tmp_path_factory) -> Iterator[TestDatab
 @pytest.fixture(scope="module")
 def city(database: TestDatabase, acquirer: Pretend) -> Iterator[City]:
     with City(database) as made:
-        known = made.app.extensions["wallet"]
+        known = made.service.extensions["wallet"]
         origin, targets = known.config.public_origin, {"invoice": InvoiceTarget()}
         till = Till(database=known.app, acquirer=acquirer, origin=origin, targets=targets)
-        made.app.extensions["wallet"] = replace(known, till=till)
+        made.service.extensions["wallet"] = replace(known, till=till)
         yield made
         rounds.soon(till, now=clock.now())
         assert made.differences() == []
@@ -62,7 +62,7 @@ def by_card(hoa: Signer, invoice: str, amount: int) -> UUID:
 def passed(city: City, acquirer: Pretend, payment: UUID) -> None:
     """The card has paid, and we have asked."""
     acquirer.pay(payment)
-    asking.inquire(city.app.extensions["wallet"].till, payment, cause="notice", now=clock.now())
+    asking.inquire(city.service.extensions["wallet"].till, payment, cause="notice", now=clock.now())
 
 
 def backs(city: City, payment: UUID) -> list[tuple[str, int]]:
@@ -111,7 +111,7 @@ def test_what_a_merchant_gives_back_of_a_card_payment_goes_to_that_card(shop, ho
     reply = shop.refund(shop.read(invoice)["entry"], 10_000)
     assert reply.status == 201, reply.body
     own = city.available(hoa)
-    rounds.soon(city.app.extensions["wallet"].till, now=clock.now())
+    rounds.soon(city.service.extensions["wallet"].till, now=clock.now())
     assert backs(city, payment) == [("given_back", 10_000)]
     assert city.available(hoa) == own
     assert [one.amount for one in acquirer.refunds.values() if one.payment_ref == acquirer.of(payment).ref] == [10_000]
