@@ -27,7 +27,7 @@ def create_app(config: Config | None = None) -> Flask:
 
 def create_worker(config: Config | None = None) -> jobs.Worker:
     """Make the worker, whose `run` ends when its event is set."""
-    return jobs.Worker(config or Config.from_env(os.environ))
+    return jobs.Worker(config or Config.from_env(os.environ), payable=market.web.WING.targets)
 
 
 def create_live(config: Config | None = None) -> Live:

@@ -67,10 +67,14 @@ def times(config: Config, searches: int) -> list[float]:
     """Return what each of so many searches took, in milliseconds, sorted."""
     app = wsgi.create_app(config)
     draw = random.Random(20261122)
-    with app.test_client(use_cookies=False) as client:
-        for ask in _asks(client, draw, WARM):
-            ask()
-        return sorted(ask() for ask in _asks(client, draw, searches))
+    try:
+        with app.test_client(use_cookies=False) as client:
+            for ask in _asks(client, draw, WARM):
+                ask()
+            return sorted(ask() for ask in _asks(client, draw, searches))
+    finally:
+        for engine in (app.extensions["wallet"].app, app.extensions["wallet"].audit):
+            engine.dispose()
 
 
 def _asks(client: FlaskClient, draw: random.Random, number: int) -> Iterator[Callable[[], float]]:

@@ -49,7 +49,7 @@ BEGIN
     SELECT * INTO v_invoice FROM market.invoice i WHERE i.id = p_invoice FOR NO KEY UPDATE;
     -- A statement of its own: in the one that locks, it would miss what was committed while we waited.
     IF v_invoice.id IS NULL OR v_invoice.cancelled_at IS NOT NULL OR v_invoice.expires_at <= now() OR market.is_settled(p_invoice)
-       OR NOT market.is_open(v_invoice.point) THEN
+       OR NOT market.takes_payments(v_invoice.point) THEN
         RAISE EXCEPTION USING ERRCODE = 'TT001', MESSAGE = 'stale', DETAIL = '{}';
     END IF;
     v_carried := ledger.carry_order(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base,
@@ -65,6 +65,31 @@ BEGIN
     END IF;
 END $$;
 
+-- lock_invoice: lock an invoice that a card has paid and return what it asks for and where that goes; no row if it cannot be paid.
+CREATE OR REPLACE FUNCTION market.lock_invoice(p_invoice uuid) RETURNS TABLE (merchant uuid, point uuid, account uuid, amount bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = market, pg_temp AS $$
+DECLARE
+    v_invoice market.invoice;
+BEGIN
+    SELECT * INTO v_invoice FROM market.invoice i WHERE i.id = p_invoice FOR NO KEY UPDATE;
+    -- A statement of its own: in the one that locks, it would miss what was committed while we waited.
+    IF v_invoice.id IS NULL OR v_invoice.cancelled_at IS NOT NULL OR v_invoice.expires_at <= now() OR market.is_settled(p_invoice)
+       OR NOT market.takes_payments(v_invoice.point) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT m.holder, v_invoice.point, m.account, v_invoice.amount FROM market.merchant m WHERE m.holder = v_invoice.merchant;
+END $$;
+
+-- keep_card_payment: keep what a card paid to a merchant, in the unit that posted it on its acquirer's word.
+CREATE OR REPLACE FUNCTION market.keep_card_payment(p_entry uuid, p_payer uuid) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = market, pg_temp AS $$
+    INSERT INTO market.payment (entry, merchant, point, invoice, payer, amount, authority)
+    SELECT e.id, i.merchant, i.point, i.id, p_payer, i.amount, e.authority
+    FROM ledger.entry e JOIN ledger.authority a ON a.id = e.authority AND a.kind = 'outside_word' AND a.order_kind = 'card_receipt'
+    JOIN market.invoice i ON i.id = e.settles
+    WHERE e.id = p_entry AND e.kind = 'merchant_payment';
+$$;
+
 -- pay_point: `ledger.post_order` for a payment to a point's sticker; keeps it, and matches it with what the cashier has keyed.
 CREATE OR REPLACE FUNCTION market.pay_point(
     p_authority uuid, p_kind text, p_signer uuid, p_order_id uuid, p_order_kind text, p_key_id text,
@@ -79,7 +104,7 @@ DECLARE
     v_carried record;
     v_done text;
 BEGIN
-    IF NOT market.is_open(p_point) THEN
+    IF NOT market.takes_payments(p_point) THEN
         RAISE EXCEPTION USING ERRCODE = 'TT001', MESSAGE = 'stale', DETAIL = '{}';
     END IF;
     -- Before the ledger's locks, as everywhere: invoices, then counters, then accounts.
@@ -99,8 +124,8 @@ BEGIN
     END IF;
 END $$;
 
--- is_open: can this point be paid? Without a lock: a payment that was decided just before a revocation is one made before it.
-CREATE OR REPLACE FUNCTION market.is_open(p_point uuid) RETURNS boolean
+-- takes_payments: can this point be paid? Without a lock: a payment that was decided just before a revocation is one made before it.
+CREATE OR REPLACE FUNCTION market.takes_payments(p_point uuid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = market, pg_temp AS $$
     SELECT EXISTS (SELECT 1 FROM market.point t JOIN market.merchant m ON m.holder = t.merchant
                    WHERE t.id = p_point AND t.revoked_at IS NULL AND m.state = 'approved');
@@ -249,3 +274,4 @@ GRANT EXECUTE ON FUNCTION
     market.refund(uuid, text, uuid, uuid, text, text, bytea, bytea, bytea, bytea, uuid, text[], jsonb, smallint, bytea, uuid, uuid,
                   bigint)
 TO wallet_app;
+GRANT EXECUTE ON FUNCTION market.lock_invoice(uuid), market.keep_card_payment(uuid, uuid) TO wallet_app;

@@ -63,7 +63,10 @@ PAYMENTS: Final[dict[str, str]] = {
         LEFT JOIN ledger.posting x ON x.entry = e.id AND x.line = 1
         LEFT JOIN ledger.account d ON d.id = x.debit LEFT JOIN ledger.account c ON c.id = x.credit
         LEFT JOIN market.point t ON t.id = p.point
-        WHERE (p.merchant, p.merchant, p.payer, p.amount, p.authority) IS DISTINCT FROM (c.holder, t.merchant, d.holder, x.amount, e.authority)
+        WHERE (p.merchant, p.merchant, p.payer, p.amount, p.authority) IS DISTINCT FROM
+              (c.holder, t.merchant, coalesce(d.holder, (SELECT k.holder FROM cards.payment k JOIN ledger.entry r ON r.id = k.entry
+                                                         WHERE r.authority = e.authority AND d.code = 'card_pending')),
+               x.amount, e.authority)
            OR p.invoice IS DISTINCT FROM e.settles""",
 }
 

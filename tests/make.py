@@ -318,6 +318,12 @@ class City:
         if refusal is not None:
             raise refusal
 
+    @property
+    def service(self) -> Flask:
+        """The application, where it runs in this process."""
+        assert self.app is not None, "this city is served elsewhere"
+        return self.app
+
     def signed(
         self,
         signer: Signer,

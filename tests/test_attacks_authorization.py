@@ -30,6 +30,7 @@ APPEND_ONLY = (
     "resolution",
     "snapshot",
     "trial",
+    "uncounted",
 )
 WORKING = ("account", "balance", "delta", "live_hold", "usage")
 """Written over by the ledger's functions, and recomputed by `prove` from what is not."""
@@ -59,6 +60,23 @@ MAY_WRITE = {
     "bills.bill": ("INSERT", "UPDATE state", "UPDATE closed_at", "UPDATE close_reason"),
     "bills.bill_line": ("INSERT",),
     "bills.payer_grant": ("INSERT", "UPDATE until"),
+    "cards.customer": ("INSERT", "UPDATE ref"),
+    "cards.linking": ("INSERT", *(f"UPDATE {name}" for name in ("ref", "page", "state", "asked_at"))),
+    "cards.card": (
+        "INSERT",
+        *(f"UPDATE {name}" for name in ("ref", "exp_month", "exp_year", "removed_at", "is_default")),
+    ),
+    "cards.payment": (
+        "INSERT",
+        *(f"UPDATE {name}" for name in ("ref", "page", "brand", "last4", "failure", "called_at", "asked_at")),
+    ),
+    "cards.refund": ("INSERT", *(f"UPDATE {name}" for name in ("ref", "failure", "called_at", "asked_at", "entry"))),
+    "cards.dispute": ("INSERT", *(f"UPDATE {name}" for name in ("evidence_due", "entry", "won_entry"))),
+    "cards.move": (),
+    "cards.notice": ("INSERT", "UPDATE state", "UPDATE handled_at"),
+    "cards.quarantine": ("INSERT", *(f"UPDATE {name}" for name in ("resolved_at", "resolved_by", "how"))),
+    "cards.payout": ("INSERT", *(f"UPDATE {name}" for name in ("state", "arrives_at", "entry", "failed_entry"))),
+    "cards.line": ("INSERT", "UPDATE entry"),
     "identity.staff": ("INSERT", "UPDATE until"),
     "market.category": (),
     "market.photo": ("INSERT", "DELETE"),
@@ -108,7 +126,7 @@ MAY_WRITE = {
 }
 """Every table there is, and how the application may write it: this and nothing else. An auditor writes none."""
 
-SCHEMAS = "('bills', 'identity', 'ledger', 'log', 'market', 'migration', 'person', 'public')"
+SCHEMAS = "('bills', 'cards', 'identity', 'ledger', 'log', 'market', 'migration', 'person', 'public')"
 
 MAY_ASK = {
     "ledger.base_of",
@@ -128,6 +146,7 @@ MAY_CALL = MAY_ASK | {
     "bills.lock_bills",
     "bills.pay_order",
     "bills.read_bills",
+    "cards.move",
     "identity.count_attempt",
     "identity.lock_holder",
     "ledger.claim",
@@ -146,6 +165,8 @@ MAY_CALL = MAY_ASK | {
     "log.seal",
     "log.stop_posting",
     "market.attach",
+    "market.keep_card_payment",
+    "market.lock_invoice",
     "market.is_open",
     "market.move_merchant",
     "market.pay_invoice",
@@ -427,7 +448,7 @@ def test_what_runs_with_the_owners_rights_finds_only_what_is_its_own(functions: 
     """Row 86: a search_path that ends in pg_temp, so that no table of the caller's stands in for one of ours."""
     lending = [one for one in functions if one.definer]
     assert len(lending) >= 15
-    paths = {f"search_path={schema}, pg_temp" for schema in ("bills", "identity", "ledger", "log", "market")}
+    paths = {f"search_path={schema}, pg_temp" for schema in ("bills", "cards", "identity", "ledger", "log", "market")}
     for one in lending:
         assert len(paths & set(one.settings)) == 1, one.name
 

@@ -66,6 +66,7 @@ OPEN = {
     "/sitemap.xml",
     "/sitemap/<part>.xml",
     "/static/<path:filename>",
+    "/stripe/events",
     "/v1/catalog/merchants/<merchant>",
     "/v1/catalog/products",
     "/v1/verify",

@@ -22,6 +22,7 @@ TABLES = (
     "market.catalog.tables",
     "market.tables",
     "wallet.bills.tables",
+    "wallet.cards.tables",
     "wallet.identity.tables",
     "wallet.ledger.tables",
     "wallet.log.tables",

@@ -3,12 +3,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 
 from tests.databases import TestDatabase
 from tests.make import City, Signer
@@ -18,6 +20,7 @@ from wallet.events import Event
 from wallet.ids import AccountId, EntryId, HolderId
 from wallet.ledger import Claim, Entry, Evidence, Plan, Posting, chart
 from wallet.ledger.refusals import PeriodClosed, PeriodOpen
+from wallet.limits import TRANSFER, Limits
 from wallet.money import Dong
 from wallet.periods import ShapeWrong
 from wallet.refusal import Refusal
@@ -235,7 +238,12 @@ def send_on(city: City, payer: Signer, payee: Signer, amount: int, at: datetime,
         Refusal: what was refused.
     """
     said = {"payer": payer.account, "payee": payee.account, "amount": str(amount)}
-    city.signed(payer, "transfer", lambda *_: plan_of(payer, payee, amount, at, entry=entry), said=said)
+
+    def decide(unit: sa.Connection, claim: Claim) -> Plan:
+        counted = Limits(demo=True).counts(unit, claim, {TRANSFER: amount}, now=at)
+        return replace(plan_of(payer, payee, amount, at, entry=entry), limits=counted)
+
+    city.signed(payer, "transfer", decide, said=said)
 
 
 def plan_of(payer: Signer, payee: Signer, amount: int, at: datetime, *, entry: EntryId | None = None) -> Plan:
@@ -259,7 +267,8 @@ def test_closing_waits_for_a_posting_in_flight(town: City) -> None:
     claim = Claim.of(evidence)
     with town.engine.begin() as unit:
         ledger.claim(unit, evidence, claim)
-        ledger.post(unit, claim, plan_of(hoa, binh, 100, noon(day)), status=201, body=b"{}")
+        counted = Limits(demo=True).counts(unit, claim, {TRANSFER: 100}, now=noon(day))
+        ledger.post(unit, claim, replace(plan_of(hoa, binh, 100, noon(day)), limits=counted), status=201, body=b"{}")
         closing = beside_waiting(town, lambda: town.close_period(day))
     closed = closing.result()
     assert sealed(town, closed) == recomputed(town, day)[0] == {"wallet": (0, 0)}

@@ -449,6 +449,10 @@ DEEDS: dict[str, DEED] = {
         ("DELETE FROM ledger.outcome WHERE authority = %(transfer)s",),
         {"authority_without_outcome", "entry_unnamed", "limit_usage_differs"},
     ),
+    "a transfer is said to have come to nothing": (
+        ("INSERT INTO ledger.uncounted (authority) VALUES (%(transfer)s)",),
+        {"limit_usage_differs", "uncounted_came_to_something"},
+    ),
     "an outcome names no entry": (
         ("UPDATE ledger.outcome SET entries = '{{}}' WHERE authority = %(transfer)s",),
         {"entry_unnamed"},

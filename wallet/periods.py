@@ -192,8 +192,11 @@ def sweep(database: sa.Engine, day: date, *, now: datetime) -> None:
     """Move what agencies are owed and the collection account does not hold yet, or hold too much of, once for a day."""
 
     def decide(connection: sa.Connection, _claim: Claim) -> Plan:
-        totals = {row.code: row for row in balances.trial_balance(connection)}
-        missing = totals[chart.AGENCY].posted - totals[chart.BANK_COLLECTION].posted
+        totals = {row.code: row.posted for row in balances.trial_balance(connection)}
+        missing = totals[chart.AGENCY] - totals[chart.BANK_COLLECTION]
+        # What a card paid for an agency is with the card's processor until it pays out: wallets' cover is not lent for it.
+        spare = totals[chart.BANK_GUARANTEE] - totals[chart.WALLET] - totals[chart.MERCHANT]
+        missing = min(missing, max(0, spare))
         accounts = balances.house_accounts(connection)
         return _swept(day, missing, accounts[chart.BANK_COLLECTION], accounts[chart.BANK_GUARANTEE], now=now)
 

@@ -26,6 +26,7 @@ import sqlalchemy as sa
 
 from wallet import accounts, db, holds, mandates, refunds, transfers
 from wallet.bills import proof as bills
+from wallet.cards import proof as cards
 from wallet.config import postgres_url
 from wallet.identity import proof as identity
 from wallet.ledger import proof
@@ -63,7 +64,7 @@ def _asked(connection: sa.Connection, since: Base | None, more: Sequence[Questio
     yield from proof.differences(connection, identity.QUESTIONS)
     for verbs in (transfers, holds, mandates, refunds, accounts):
         yield from proof.differences(connection, verbs.QUESTIONS)
-    for questions in (bills.QUESTIONS, *more):
+    for questions in (bills.QUESTIONS, cards.QUESTIONS, *more):
         yield from proof.differences(connection, questions)
 
 

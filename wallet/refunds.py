@@ -108,6 +108,8 @@ class Line:
     given: int
     payer: HolderId | None
     payee: HolderId | None
+    by_card: bool
+    """Paid by a card: what is given back waits as card money until the processor sends it to that card."""
 
     @property
     def remains(self) -> int:
@@ -192,7 +194,7 @@ def links(connection: sa.Connection, entry: EntryId) -> list[Link]:
 
 
 _LINES = """
-    SELECT p.line, p.debit, p.credit, p.amount, d.holder AS payer, c.holder AS payee,
+    SELECT p.line, p.debit, p.credit, p.amount, d.holder AS payer, c.holder AS payee, d.code = 'card_pending' AS by_card,
            (SELECT coalesce(sum(g.amount), 0) FROM ledger.entry r
             JOIN ledger.posting g ON g.entry = r.id AND g.of_line = p.line WHERE r.refunds = p.entry)::bigint AS given
     FROM ledger.posting p JOIN ledger.account d ON d.id = p.debit JOIN ledger.account c ON c.id = p.credit
@@ -271,7 +273,7 @@ def _owned(connection: sa.Connection, entry: EntryId, claim: Claim) -> list[Line
 
 def _undoable(connection: sa.Connection, entry: EntryId, lines: list[Line]) -> list[Line]:
     how = {link.how for link in links(connection, entry)}
-    if how & {"reverses", "refunds"} or any(line.payer is None for line in lines):
+    if how & {"reverses", "refunds"} or any(line.payer is None and not line.by_card for line in lines):
         raise NotReversible(param="entry", entry=str(entry))
     if "reversed_by" in how:
         raise Reversed(param="entry", entry=str(entry))

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from market import refunds
+from market.by_card import InvoiceTarget
 from market.web import (
     admitting,
     catalog,
@@ -37,5 +38,10 @@ DOORS: Final = (
 )  # fmt: skip
 
 WING: Final = Wing(
-    name="market", folder=Path(__file__).parent, doors=DOORS, refund=refunds.refund, purchases=purchases.of
+    name="market",
+    folder=Path(__file__).parent,
+    doors=DOORS,
+    refund=refunds.refund,
+    purchases=purchases.of,
+    targets={"invoice": InvoiceTarget()},
 )

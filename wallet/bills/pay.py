@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import sqlalchemy as sa
 
@@ -123,6 +124,41 @@ def pay(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """What a bill costs, and line by line where that goes."""
+
+    bill: BillId
+    code: str
+    version: int
+    total: Dong
+    lines: tuple[tuple[AccountId, Dong], ...]
+
+
+def quote(connection: sa.Connection, bill: BillId, *, holder: HolderId, now: datetime) -> Quote:
+    """Return what a bill costs somebody who may pay it, read without a lock.
+
+    Raises:
+        refusals.NotFound, Cancelled, Superseded, Expired, Waived, Paid.
+    """
+    row = next(iter(_read(connection, [bill], holder, now)), None)
+    return _quote(_payable_by(row, bill, holder, now=now))
+
+
+def quote_locked(unit: sa.Connection, bill: BillId, *, now: datetime) -> Quote | None:
+    """Lock a bill until the unit ends and return what it costs; None if it is no longer to be paid, by anybody."""
+    (row,) = _read(unit, [bill], _NOBODY, now, function="lock_bills")
+    return _quote(row) if _status(row, now=now).payable else None
+
+
+_NOBODY: Final = HolderId(UUID(int=0))
+
+
+def _quote(row: "_Bill") -> Quote:
+    lines = tuple(zip(row.accounts, row.amounts, strict=True))
+    return Quote(bill=row.id, code=row.code, version=row.version, total=row.total, lines=lines)
+
+
 class _Bill(NamedTuple):
     """A row of `bills.read_bills`."""
 
@@ -143,8 +179,10 @@ class _Bill(NamedTuple):
     amounts: list[Dong]
 
 
-def _read(connection: sa.Connection, bills: list[BillId], signer: HolderId, now: datetime) -> list[_Bill]:
-    question = f"SELECT {', '.join(_Bill._fields)} FROM bills.read_bills(%s::uuid[], %s, %s)"  # noqa: S608 - names of ours
+def _read(
+    connection: sa.Connection, bills: list[BillId], signer: HolderId, now: datetime, *, function: str = "read_bills"
+) -> list[_Bill]:
+    question = f"SELECT {', '.join(_Bill._fields)} FROM bills.{function}(%s::uuid[], %s, %s)"  # noqa: S608 - names of ours
     asked = "{" + ",".join(map(str, bills)) + "}"
     return [_Bill._make(row) for row in db.rows(connection, question, (asked, signer, now))]
 
@@ -160,18 +198,28 @@ _REFUSED: Final = {
 
 def _payable(row: _Bill | None, seen: BillSeen, claim: Claim, *, now: datetime) -> _Bill:
     """Return a bill, or refuse one that this signer may not pay, or not any more, or not at this price."""
-    facts = {"bill": str(seen.bill)}
-    if row is None or not (row.debtor == claim.signer or row.granted):
+    found = _payable_by(row, seen.bill, claim.signer, now=now)
+    if (found.version, found.total) != (seen.version, seen.amount):
+        facts = {"bill": str(seen.bill), "amount": str(found.total), "version": str(found.version)}
+        raise refusals.Changed(param="bills", **facts)
+    return found
+
+
+def _payable_by(row: _Bill | None, bill: BillId, holder: HolderId, *, now: datetime) -> _Bill:
+    facts = {"bill": str(bill)}
+    if row is None or not (row.debtor == holder or row.granted):
         raise refusals.NotFound(param="bills", **facts)
-    today = status.of(
+    today = _status(row, now=now)
+    if not today.payable:
+        raise _REFUSED[today](param="bills", **facts)
+    return row
+
+
+def _status(row: _Bill, *, now: datetime) -> Status:
+    return status.of(
         state=row.state,
         paid=row.settled_by is not None,
         due=row.due,
         expires=row.expires,
         today=clock.day_of(now),
     )
-    if not today.payable:
-        raise _REFUSED[today](param="bills", **facts)
-    if (row.version, row.total) != (seen.version, seen.amount):
-        raise refusals.Changed(param="bills", **facts, amount=str(row.total), version=str(row.version))
-    return row

@@ -22,3 +22,21 @@ MERCHANT_FEE: Final = "merchant_fee"
 
 AGENCY: Final = "agency"
 """Liability: what we have collected for an agency under one budget line (chương, tiểu mục, địa bàn)."""
+
+STRIPE_CLEARING: Final = "stripe.clearing"
+"""Asset: what Stripe owes us; the sum of its balance transactions."""
+
+BANK_OPERATING: Final = "bank.operating"
+"""Asset: our own money, which bears fees and losses."""
+
+CARD_PENDING: Final = "card_pending"
+"""Liability: card money that is neither with its payee nor back on its card yet; floored at zero."""
+
+REFUNDS_PAYABLE: Final = "refunds_payable"
+"""Liability: refunds that no card would take."""
+
+CARD_FEE: Final = "card_fee"
+"""Expense: what processors keep."""
+
+DISPUTE_LOSS: Final = "dispute_loss"
+"""Expense: what chargebacks took."""

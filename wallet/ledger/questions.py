@@ -231,11 +231,17 @@ QUESTIONS: Final[dict[str, str]] = {
             CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date, amount bigint)
             WHERE o.counted IS NOT NULL GROUP BY 1, 2, 3
         ), back AS (
-            SELECT a.signer AS holder, c.bucket, c.starts, sum(r.released) AS amount
-            FROM ledger.resolution r JOIN ledger.hold h ON h.id = r.hold JOIN ledger.outcome o ON o.authority = h.authority
-            JOIN ledger.authority a ON a.id = o.authority
-            CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date)
-            GROUP BY 1, 2, 3
+            SELECT b.holder, b.bucket, b.starts, sum(b.amount) AS amount FROM (
+                SELECT a.signer AS holder, c.bucket, c.starts, r.released AS amount
+                FROM ledger.resolution r JOIN ledger.hold h ON h.id = r.hold JOIN ledger.outcome o ON o.authority = h.authority
+                JOIN ledger.authority a ON a.id = o.authority
+                CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date)
+                UNION ALL
+                SELECT a.signer, c.bucket, c.starts, c.amount
+                FROM ledger.uncounted n JOIN ledger.outcome o ON o.authority = n.authority
+                JOIN ledger.authority a ON a.id = o.authority
+                CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS c (bucket text, starts date, amount bigint)
+            ) AS b GROUP BY 1, 2, 3
         )
         SELECT coalesce(u.holder, c.holder), format('%s from %s: used %s, counted %s, given back %s', coalesce(u.bucket, c.bucket),
                                                     coalesce(u.starts, c.starts), u.used, c.amount, coalesce(b.amount, 0))
@@ -255,6 +261,10 @@ QUESTIONS: Final[dict[str, str]] = {
             CROSS JOIN LATERAL jsonb_to_recordset(o.counted) AS x (bucket text, starts date, cap bigint)
             WHERE o.counted IS NOT NULL AND x.bucket = u.bucket AND x.starts = u.starts) AS c
         WHERE u.used > c.cap""",
+    "uncounted_came_to_something": """
+        SELECT n.authority, 'has entries or a hold, and does not count' FROM ledger.uncounted n
+        WHERE EXISTS (SELECT 1 FROM ledger.entry e WHERE e.authority = n.authority)
+           OR EXISTS (SELECT 1 FROM ledger.hold h WHERE h.authority = n.authority)""",
     # Periods: nothing came into one after it was closed, and what was sealed is what the postings come to.
     "period_late_entry": """
         SELECT e.id, format('effective %s, posted %s, period closed %s', e.effective_at, e.posted_at, p.closed_at)

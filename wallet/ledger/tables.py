@@ -270,6 +270,15 @@ usage = sa.Table(
     schema="ledger",
 )
 
+uncounted = sa.Table(
+    "uncounted",
+    metadata,
+    sa.Column("authority", sa.Uuid, sa.ForeignKey(authority.c.id), primary_key=True),
+    sa.Column("at", _instant, nullable=False, server_default=sa.func.now()),
+    schema="ledger",
+    comment="orders of which nothing came: what they counted against limits was given back whole",
+)
+
 period = sa.Table(
     "period",
     metadata,

@@ -38,6 +38,7 @@ FUNCTIONS: Final = (
     "wallet/ledger/sql/periods.sql",
     "wallet/ledger/sql/guards.sql",
     "wallet/bills/functions.sql",
+    "wallet/cards/functions.sql",
     "wallet/log/functions.sql",
     "market/functions.sql",
     "market/catalog/functions.sql",

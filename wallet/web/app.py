@@ -1,8 +1,8 @@
 """The application: doors, pages, languages and what stands around every request."""
 
 import hashlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
 from io import BytesIO
@@ -26,6 +26,8 @@ from werkzeug.wsgi import get_path_info
 from wallet import city, clock, db, money
 from wallet import refunds as giving_back
 from wallet.bills import agencies as _agencies
+from wallet.cards import opening
+from wallet.cards.till import Target
 from wallet.config import Config
 from wallet.ledger import guard
 from wallet.limits import Limits
@@ -35,6 +37,8 @@ from wallet.web import (
     accounts,
     audit,
     bills,
+    card_room,
+    cards,
     citizen,
     confirmation,
     desk,
@@ -55,6 +59,7 @@ from wallet.web import (
     rooms,
     send,
     tiles,
+    topup,
     transfers,
     verify,
 )
@@ -69,6 +74,8 @@ DOORS: Final = (
     accounts,
     audit,
     bills,
+    card_room,
+    cards,
     citizen,
     confirmation,
     desk,
@@ -86,6 +93,7 @@ DOORS: Final = (
     rooms,
     send,
     tiles,
+    topup,
     transfers,
     verify,
 )
@@ -111,6 +119,8 @@ class Wing:
     """What this package knows of payments to merchants."""
     refund: Verb | None = None
     """What decides refunds in place of the wallet's own verb, which it calls for what is not its matter."""
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    """What cards can pay of this package, by purpose."""
 
 
 class Service(Flask):
@@ -177,9 +187,11 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
         TRAP_HTTP_EXCEPTIONS=False,
     )
     app.url_map.merge_slashes = False  # a redirect would name the Host that the caller made up
+    database = db.engine(config.database_url, name="web")
     app.extensions["wallet"] = State(
         config=config,
-        app=db.engine(config.database_url, name="web"),
+        app=database,
+        till=opening.of(config, database, more=dict(one for wing in wings for one in wing.targets.items())),
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),
@@ -268,6 +280,7 @@ def _context() -> dict[str, Any]:
     return {
         "city": state().city,
         "demo": config.demo,
+        "takes_cards": state().till is not None,
         "me": {
             "holder_id": str(who.holder),
             "name": who.name,

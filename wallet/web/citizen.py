@@ -34,7 +34,14 @@ door = Blueprint("citizen", __name__)
 
 RECENT_ROWS: Final = 5
 HISTORY_ROWS: Final = 30
-SHEETS: Final = ("/thanh-toan?", "/chuyen-tien/xac-nhan?", "/quet/xac-nhan?", "/ma-thanh-toan")
+SHEETS: Final = (
+    "/thanh-toan?",
+    "/chuyen-tien/xac-nhan?",
+    "/quet/xac-nhan?",
+    "/ma-thanh-toan",
+    "/nap-tien/xac-nhan?",
+    "/thanh-toan-the?",
+)
 """The confirm sheets, to which somebody without a key comes back with one."""
 
 
@@ -124,6 +131,7 @@ def confirm() -> str | Response:
         remains=account.available - total,
         short=closed is None and account.available < total,
         sign=None if closed else sign,
+        by_card=str(bills[0].id) if state().till and not closed and len(bills) == 1 else None,
         problem=problem,
     )
 

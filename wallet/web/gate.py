@@ -74,7 +74,7 @@ def enter() -> BaseResponse | None:
     g.request_id = secrets.token_hex(8)
     if request.endpoint in (None, "static"):
         return None
-    if request.path.startswith(("/v1/", "/log/")):
+    if request.path.startswith(("/v1/", "/log/", "/stripe/")):
         return None  # signed, or read with `caller`
     if request.method not in _SAFE:
         _same_origin()

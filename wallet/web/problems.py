@@ -147,7 +147,7 @@ def answer(refusal: Refusal) -> Response:
             "refused",
             extra={"code": refusal.code, "status": refusal.status, "holder": str(who.holder) if who else ""},
         )
-    if request.path.startswith(("/v1/", "/log/", "/openapi.json", "/healthz", "/readyz")):
+    if request.path.startswith(("/v1/", "/log/", "/stripe/", "/openapi.json", "/healthz", "/readyz")):
         response = Response(spell(refusal), refusal.status, content_type=PROBLEM_JSON)
     else:
         body = document(refusal, locale=locale(), origin=_origin(), request_id=g.request_id)

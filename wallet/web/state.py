@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import current_app, g
 
 from wallet import refunds
+from wallet.cards.till import NoCards, Till
 from wallet.city import City
 from wallet.config import Config
 from wallet.crypto import PublicKey
@@ -71,6 +72,8 @@ class State:
     """Decides every refund: the wallet's own verb, or that of a wing which knows more whom an entry may have paid."""
     log: Log | None = None
     """The log that receipts are proved by; None where it has no key or place yet."""
+    till: Till | None = None
+    """The card processor, and what can be paid by card; None where the service takes no cards."""
     keys: dict[str, PublicKey] = field(default_factory=dict)
     """Public keys by thumbprint. A thumbprint names one key for ever, so an entry is never wrong; whether the key is
     still alive is asked of the database each time."""
@@ -92,6 +95,18 @@ def now() -> datetime:
 def me() -> SignedIn | None:
     """Return who is signed in on this page, if anybody."""
     return cast("SignedIn | None", g.get("me"))
+
+
+def till() -> Till:
+    """Return the till.
+
+    Raises:
+        NoCards: the service takes no cards.
+    """
+    found = state().till
+    if found is None:
+        raise NoCards
+    return found
 
 
 def log_keys() -> LogKeys | None:

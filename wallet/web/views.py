@@ -204,6 +204,8 @@ def _kind(kind: str, *, received: bool) -> str:
         return str(_("Nhận tiền từ") if received else _("Chuyển tiền tới"))
     if kind == "topup":
         return str(_("Nạp tiền"))
+    if kind == "card_topup":
+        return str(_("Nạp tiền bằng thẻ"))
     if kind in UNDOING:
         return str(_("Được hoàn tiền từ") if received else _("Hoàn tiền cho"))
     if kind in ("capture", PURCHASE):

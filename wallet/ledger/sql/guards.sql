@@ -13,7 +13,7 @@ DECLARE
     one text;
 BEGIN
     FOREACH one IN ARRAY ARRAY['authority', 'outcome', 'entry', 'posting', 'event', 'hold', 'resolution', 'period', 'trial',
-                               'snapshot', 'account_move', 'mandate', 'charge'] LOOP
+                               'snapshot', 'account_move', 'mandate', 'charge', 'uncounted'] LOOP
         EXECUTE format('CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.%I'
                        ' FOR EACH STATEMENT EXECUTE FUNCTION ledger.append_only()', one);
     END LOOP;

@@ -90,6 +90,8 @@ BEGIN
         FOR nth IN 1 .. coalesce(cardinality(v_drawn.accounts), 0) LOOP
             v_done := ledger.draw(v_drawn.accounts[nth], v_drawn.nets[nth], v_drawn.helds[nth]);
         END LOOP;
+    ELSIF p_plan ? 'limits' THEN  -- an order that moves nothing yet, such as one that a card shall pay
+        v_done := ledger.count_limits(p_signer, p_plan -> 'limits');
     END IF;
     IF v_entries IS NOT NULL THEN
         FOR nth IN 1 .. cardinality(v_entries) LOOP
@@ -386,6 +388,29 @@ LANGUAGE sql AS $$
     FROM jsonb_to_recordset(p_counted) AS c (bucket text, starts date)
     WHERE p_amount > 0 AND u.holder = p_holder AND u.bucket = c.bucket AND u.starts = c.starts;
 $$;
+
+-- uncount: give back all that an order counted against limits, once, because nothing came of it. Part of the functions that
+-- know so; an order that has entries or holds came to something.
+CREATE OR REPLACE FUNCTION ledger.uncount(p_authority uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_order record;
+BEGIN
+    SELECT a.signer, o.counted, o.entries INTO STRICT v_order
+    FROM ledger.authority a JOIN ledger.outcome o ON o.authority = a.id WHERE a.id = p_authority;
+    IF v_order.entries <> '{}' OR EXISTS (SELECT 1 FROM ledger.hold h WHERE h.authority = p_authority) THEN
+        RAISE EXCEPTION 'what an order did is not uncounted';
+    END IF;
+    INSERT INTO ledger.uncounted (authority) VALUES (p_authority) ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+        PERFORM 1 FROM ledger.usage u JOIN jsonb_to_recordset(v_order.counted) AS c (bucket text, starts date)
+                                        ON u.bucket = c.bucket AND u.starts = c.starts
+        WHERE u.holder = v_order.signer ORDER BY u.bucket COLLATE "C", u.starts FOR NO KEY UPDATE OF u;
+        UPDATE ledger.usage u SET used = u.used - c.amount
+        FROM jsonb_to_recordset(v_order.counted) AS c (bucket text, starts date, amount bigint)
+        WHERE u.holder = v_order.signer AND u.bucket = c.bucket AND u.starts = c.starts;
+    END IF;
+END $$;
 
 -- judge_undoing: may these entries be reversed, or these parts of them given back? Each line at most whole, under the
 -- original's lock; a reversal undoes all of an entry of which nothing was given back yet; what undoes is not undone.

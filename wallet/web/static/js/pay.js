@@ -46,6 +46,8 @@ const SHEETS = {
   point_payment: pageOrder,
   charge: pageOrder,
   refund: pageOrder,
+  card_topup: pageOrder,
+  card_payment: pageOrder,
 };
 const { isOurs, ...own } = SHEETS[sign.kind]();
 const button = $("#pay-button");

@@ -10,6 +10,10 @@ import { pendingOf } from "./store.js";
 import { $, $$, dong, make, refusalTexts, say, show, text, textOf } from "./ui.js";
 
 const CONFIRMATION = "/xac-nhan/";
+/** Where an order by card is followed: its outcome says only that it was ordered. */
+const BY_CARD = "/the/lenh/";
+
+const pageOf = ({ id, kind }) => (kind.startsWith("card_") ? BY_CARD : CONFIRMATION) + id;
 
 /** Mark every element of a bill as being checked (or free it again). */
 export function holdBills(bills, on) {
@@ -43,9 +47,9 @@ export async function resolvePending(holder) {
         holdBills(order.bills, false);
         show(banner, false);
       } else if (outcome.state === "done") {
-        if (location.pathname === "/thanh-toan") return location.replace(CONFIRMATION + order.id);
+        if (location.pathname === "/thanh-toan") return location.replace(pageOf(order));
         // On its own confirmation the page itself says so.
-        if (location.pathname === CONFIRMATION + order.id) show(banner, false);
+        if (location.pathname === pageOf(order)) show(banner, false);
         else showDone(banner, order);
       } else {
         holdBills(order.bills, false);
@@ -74,7 +78,7 @@ function showDone(banner, order) {
   panel(banner, "ok",
     make("p", { className: "note-title", words: textOf(order.kind, "done_title", { sum: dong(order.total) }) }),
     ...(order.kind === "charge" ? [] // whose confirmation is the customer's
-      : [make("a", { href: CONFIRMATION + order.id, words: textOf(order.kind, "done_link") })]));
+      : [make("a", { href: pageOf(order), words: textOf(order.kind, "done_link") })]));
 }
 
 function showRefused(banner, outcome, kind) {
