@@ -313,7 +313,7 @@ def _keys(
     hits = f"SELECT {_KEY_COLUMNS}, p.merchant {shown} AND ({where})"
     hits += f" ORDER BY {order}" if outside else f" LIMIT {GATHERED_MAX + 1}"
     asked = f" WHERE {' AND '.join(outside)}" if outside else ""
-    columns = f"{_KEY_COLUMNS}, (SELECT count(*) FROM hit)"
+    columns = f"{_KEY_COLUMNS}, (SELECT count(*) FROM hit)"  # noqa: S608
     gathered = f"WITH hit AS MATERIALIZED ({hits}) SELECT {columns} FROM hit p{asked} {page}"  # noqa: S608
     rows = db.planned_anew(connection, gathered, values)
     if rows and rows[0][-1] > GATHERED_MAX and not outside:
