@@ -153,8 +153,8 @@ def _products(
         for place in range(number):
             merchant, good = made[place % len(made)], draw.choice(stock)
             name = _named(draw, good)
-            own = terms.terms(name)
-            known.update(own)
+            own = terms.terms(name, category=good.category)
+            known.update(terms.plain(name))
             yield (
                 ids.new(), merchant.id, f"{place // len(made):04}", name, good.text, good.category,
                 draw.randrange(good.low, good.high + 1), good.unit, draw.random() < SOLD_OUT, True, 1,

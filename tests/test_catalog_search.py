@@ -200,6 +200,7 @@ def test_a_stall_is_found_by_words_of_its_name(stalls):
 @given(st.text(alphabet="abcdđêx ", min_size=0, max_size=30))
 def test_a_name_is_found_by_each_of_its_own_terms(name):
     for word in terms.asked(name):
+        assert word in terms.plain(name)
         assert word in terms.terms(name)
 
 

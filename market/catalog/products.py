@@ -144,7 +144,7 @@ def put(
     _sku_free(unit, order.merchant, sku, order.product)
     photo, small = _photo(unit, order, was, sent, now)
     values = _values(draft, sku=sku, by=claim.signer, now=now) | {"photo": photo, "small": small}
-    learn(unit, values["terms"])
+    learn(unit, terms.plain(draft.name))
     if was is None:
         _insert(unit, [values | {"id": order.product, "merchant": order.merchant, "made_at": now, "version": 1}])
     else:
@@ -193,7 +193,7 @@ def import_all(
         rows.append(values | {"id": product, "merchant": order.merchant, "made_at": now, "version": 1})
         events += _told(order.merchant, product, values, None, 1)
     changes = [(known[one.sku], _values(one, sku=one.sku, by=claim.signer, now=now)) for one in differ]
-    learn(unit, {term for values in [*rows, *(values for _, values in changes)] for term in values["terms"]})
+    learn(unit, {term for one in (*fresh, *differ) for term in terms.plain(one.name)})
     if rows:
         _insert(unit, [row | {"photo": None, "small": None} for row in rows])
     for was, values in changes:
@@ -258,7 +258,7 @@ def _values(draft: Draft, *, sku: str, by: HolderId, now: datetime) -> dict[str,
     return _said(draft) | {
         "sku": sku,
         "words": len(terms.words(draft.name)),
-        "terms": terms.terms(draft.name, gtin=draft.gtin),
+        "terms": terms.terms(draft.name, category=draft.category, gtin=draft.gtin),
         "changed_at": now,
         "changed_by": by,
     }
@@ -349,8 +349,7 @@ def of_merchant(
     own = tables.product.c
     wanted = sa.select(tables.product).where(own.merchant == merchant)
     for word in terms.asked(query):
-        begun = sa.func.unnest(own.terms).table_valued("term")
-        wanted = wanted.where(sa.exists().select_from(begun).where(begun.c.term.startswith(word, autoescape=True)))
+        wanted = wanted.where(own.terms.overlap([word, terms.begun(word)]))
     if after is not None:
         wanted = wanted.where(own.id < after)
     return list(connection.execute(wanted.order_by(own.id.desc()).limit(rows_max)))

@@ -26,8 +26,10 @@ from wallet.ids import HolderId
 
 ROWS_MAX: Final = 100
 CANDIDATES_MAX: Final = 64
-"""Terms that a begun or mistyped word may mean, the shortest first."""
+"""Terms that a mistyped word may mean."""
 STALLS_MAX: Final = 6
+GATHERED_MAX: Final = 3_000
+"""Matches that are gathered and sorted: some milliseconds. Of more, the first of the order are found by walking it."""
 
 EXACT, BEGUN, SLIP, LOOSE = 1, 2, 3, 4
 NEWEST: Final = 0
@@ -131,7 +133,7 @@ def products(
     if wanted.query.strip() and not words:
         return Page(rows=(), next=None, tier=EXACT)
     keys: list[Key] = []
-    for tier, condition in _tiers(connection, words, after, keys):
+    for tier, condition in _tiers(connection, words, wanted, after, keys):
         keys += _keys(
             connection, wanted, tier, condition, after if after and after.tier == tier else None, rows_max, keys, now
         )
@@ -244,40 +246,30 @@ _Condition = tuple[str, dict[str, Any]]
 
 
 def _tiers(
-    connection: sa.Connection, words: list[str], after: Key | None, found: list[Key]
+    connection: sa.Connection, words: list[str], wanted: Wanted, after: Key | None, found: list[Key]
 ) -> Iterator[tuple[int, _Condition]]:
     """Yield each tier to look in, beginning with the one that the last page ended in."""
     begin = after.tier if after else EXACT
+    always = [terms.of_category(wanted.category)] if wanted.category else []
     if not words:
         yield NEWEST, ("", {})
         return
     if begin <= EXACT:
-        yield EXACT, ("p.terms @> %(words)s", {"words": words})
+        yield EXACT, ("p.terms @> %(words)s", {"words": words + always})
     if begin <= BEGUN:
-        begun = _begun(connection, words[-1])
-        condition = "p.terms @> %(words)s AND p.terms && %(begun)s AND NOT p.terms @> %(all)s"
-        yield BEGUN, (condition, {"words": words[:-1], "begun": begun, "all": words})
+        begun = [*words[:-1], terms.begun(words[-1]), *always]
+        yield BEGUN, ("p.terms @> %(begun)s AND NOT p.terms @> %(words)s", {"begun": begun, "words": words})
     if found or (after and begin < SLIP):
         return  # a slip is looked for only when what was typed is nowhere
-    meant = [sorted({word, *_slips(connection, word)}) for word in words]
-    meant[-1] = sorted({*meant[-1], *_begun(connection, words[-1])})
-    marks = {f"w{place}": some for place, some in enumerate(meant)}
-    each = [f"p.terms && %(w{place})s" for place in range(len(meant))]
     if begin <= SLIP:
-        yield SLIP, (" AND ".join(each), marks)
+        meant = {f"w{place}": sorted({word, *_slips(connection, word)}) for place, word in enumerate(words)}
+        meant[f"w{len(words) - 1}"].append(terms.begun(words[-1]))
+        each = [f"p.terms && %({mark})s" for mark in meant]
+        yield SLIP, (" AND ".join([*each, *(["p.terms @> %(always)s"] if always else [])]), meant | {"always": always})
     if found or len(words) == 1 or (after and begin < LOOSE):
         return
-    without_one = {f"x{place}": words[:place] + words[place + 1 :] for place in range(len(words))}
+    without_one = {f"x{place}": words[:place] + words[place + 1 :] + always for place in range(len(words))}
     yield LOOSE, (" OR ".join(f"p.terms @> %({mark})s" for mark in without_one), without_one)
-
-
-def _begun(connection: sa.Connection, word: str) -> list[str]:
-    """Return the terms that begin so, the shortest first."""
-    rows = connection.exec_driver_sql(
-        "SELECT term FROM market.term WHERE term >= %(low)s AND term < %(high)s ORDER BY length(term), term LIMIT %(most)s",
-        {"low": word, "high": word[:-1] + chr(ord(word[-1]) + 1), "most": CANDIDATES_MAX},
-    )
-    return [row.term for row in rows]
 
 
 def _slips(connection: sa.Connection, word: str) -> list[str]:
@@ -303,31 +295,44 @@ def _keys(
 ) -> list[Key]:
     """Return where in a tier's order the page's products lie, one more than it shows."""
     where, values = condition
-    conditions = [f"({where})"] if where else []
-    filters, more = _filters(wanted, now)
-    conditions += filters
+    inside, outside, more = _filters(wanted, tier, now)
     values = values | more | {"most": rows_max + 1 - len(found)}
     order = "p.id DESC" if tier == NEWEST else "p.sold_out, p.words, p.id"
     if after is not None:
         values |= {"s": after.sold_out, "n": after.words, "i": after.id}
-        conditions.append("p.id < %(i)s" if tier == NEWEST else "(p.sold_out, p.words, p.id) > (%(s)s, %(n)s, %(i)s)")
-    rows = db.planned_anew(
-        connection,
-        "SELECT p.sold_out, p.words, p.id FROM market.product p"  # noqa: S608 - conditions are ours, values are parameters
-        f" WHERE {' AND '.join([_SHOWN, *conditions])} ORDER BY {order} LIMIT %(most)s",
-        values,
-    )
-    return [Key(tier, *row) for row in rows]
+        inside.append("p.id < %(i)s" if tier == NEWEST else "(p.sold_out, p.words, p.id) > (%(s)s, %(n)s, %(i)s)")
+    # Conditions and order are ours, values are parameters.
+    shown = f"FROM market.product p WHERE {' AND '.join([_SHOWN, *inside])}"
+    page = f"ORDER BY {order} LIMIT %(most)s"
+    if tier == NEWEST:
+        asked = "".join(f" AND {one}" for one in outside)
+        rows = db.planned_anew(connection, f"SELECT {_KEY_COLUMNS} {shown}{asked} {page}", values)
+        return [Key(tier, *row) for row in rows]
+    # The planner thinks the matches of terms to lie evenly along the order, and would walk it to the end for want of them.
+    # So they are gathered first, unless they are so many that the walk is short; what else is asked is asked in order.
+    hits = f"SELECT {_KEY_COLUMNS}, p.merchant {shown} AND ({where})"
+    hits += f" ORDER BY {order}" if outside else f" LIMIT {GATHERED_MAX + 1}"
+    asked = f" WHERE {' AND '.join(outside)}" if outside else ""
+    columns = f"{_KEY_COLUMNS}, (SELECT count(*) FROM hit)"  # noqa: S608
+    gathered = f"WITH hit AS MATERIALIZED ({hits}) SELECT {columns} FROM hit p{asked} {page}"  # noqa: S608
+    rows = db.planned_anew(connection, gathered, values)
+    if rows and rows[0][-1] > GATHERED_MAX and not outside:
+        rows = db.planned_anew(connection, f"SELECT {_KEY_COLUMNS}, 0 {shown} AND ({where}) {page}", values)
+    return [Key(tier, *row[:-1]) for row in rows]
 
 
-def _filters(wanted: Wanted, now: datetime) -> tuple[list[str], dict[str, Any]]:
-    conditions: list[str] = []
+_KEY_COLUMNS: Final = "p.sold_out, p.words, p.id"
+
+
+def _filters(wanted: Wanted, tier: int, now: datetime) -> tuple[list[str], list[str], dict[str, Any]]:
+    """Return what is asked of products themselves, what of their sellers' places, and the values of both."""
+    inside: list[str] = []
     values: dict[str, Any] = {}
-    if wanted.category:
-        conditions.append("p.category = %(category)s")
+    if wanted.category and tier == NEWEST:
+        inside.append("p.category = %(category)s")
         values["category"] = wanted.category
     if wanted.merchant:
-        conditions.append("p.merchant = %(merchant)s")
+        inside.append("p.merchant = %(merchant)s")
         values["merchant"] = wanted.merchant
     places = ["l.merchant = p.merchant", "l.ended_at IS NULL"]
     if wanted.area:
@@ -336,9 +341,8 @@ def _filters(wanted: Wanted, now: datetime) -> tuple[list[str], dict[str, Any]]:
     if wanted.open_now:
         places.append("market.is_open(l.hours, l.closed_days, %(day)s, %(minute)s, %(late)s)")
         values |= _moment(now)
-    if len(places) > 2:
-        conditions.append(f"EXISTS (SELECT FROM market.location l WHERE {' AND '.join(places)})")
-    return conditions, values
+    asked = f"EXISTS (SELECT FROM market.location l WHERE {' AND '.join(places)})"
+    return inside, [asked] if len(places) > 2 else [], values
 
 
 def _moment(now: datetime) -> dict[str, Any]:

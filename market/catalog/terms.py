@@ -1,6 +1,7 @@
 """Terms: what of a product's name is searched for, so that accents, case, lost spaces and one slip do not hide it.
 
 Words   A term is a folded word ("xung" of "Mè xửng"), or up to NEIGHBOURS words written as one ("mexung"): people type so.
+        "^xu" says that a word begins so, "@banh" that the product is of that category: one array answers every question.
         A key of a term is the term itself or the term without one letter. Two terms that differ by one letter changed, lost,
         added or swapped with its neighbour share a key, so candidates are found by equality, and `near` decides.
 Why     The database needs neither ICU nor an extension for it; a city's vocabulary stays small however many products it has.
@@ -35,8 +36,25 @@ def words(name: str) -> list[str]:
     return [word[:TERM_CHARS_MAX] for word in text.fold(name).split()[:WORDS_MAX]]
 
 
-def terms(name: str, *, gtin: str = "") -> list[str]:
-    """Return the terms that a product is found by, in order, each once; its number on the packet is one."""
+def terms(name: str, *, category: str = "", gtin: str = "") -> list[str]:
+    """Return all that a product is found by, in order, each once: terms, beginnings of words, its category, its number."""
+    spelled = words(name)
+    found = {begun(word[:length]) for word in spelled for length in range(1, len(word))} | set(plain(name, gtin=gtin))
+    return sorted(found | ({of_category(category)} if category else set()))
+
+
+def begun(word: str) -> str:
+    """Spell that a word begins so, and goes on."""
+    return f"^{word}"
+
+
+def of_category(code: str) -> str:
+    """Spell that a product is of a category."""
+    return f"@{code}"
+
+
+def plain(name: str, *, gtin: str = "") -> list[str]:
+    """Return the terms themselves: what may be typed whole, and so may be mistyped."""
     spelled = words(name)
     found = {
         "".join(spelled[start : start + length])

@@ -70,7 +70,7 @@ COMMENT ON COLUMN market.product.sku IS 'the merchant''s own number of it, by wh
 COMMENT ON COLUMN market.product.taken_down IS 'what the last takedown says; set by its trigger alone';
 COMMENT ON COLUMN market.product.merchant_open IS 'whether its merchant is approved; set by triggers alone, so that a search need not look';
 COMMENT ON COLUMN market.product.words IS 'how many words its name has: the fewer, the nearer to what was asked';
-COMMENT ON COLUMN market.product.terms IS 'what it is found by: folded words of its name, neighbours joined, its GTIN';
+COMMENT ON COLUMN market.product.terms IS 'what it is found by: folded words of its name, their beginnings, neighbours joined, category, GTIN';
 CREATE INDEX product_terms_idx ON market.product USING gin (terms);
 CREATE INDEX product_found_idx ON market.product (sold_out, words, id) WHERE NOT archived AND NOT taken_down AND merchant_open;
 CREATE INDEX product_category_idx ON market.product (category, id) WHERE NOT archived AND NOT taken_down AND merchant_open;
