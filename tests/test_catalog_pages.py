@@ -192,7 +192,7 @@ def test_an_owner_offers_a_product_with_a_photo_and_everybody_sees_it(owner, any
     asked = owner.get(f"/ban-hang/san-pham/moi?gian={stall.code}")
     form = {name: value_of(asked, name) for name in ("gian", "order_id", "product", "version")}
     form |= {
-        "name": "Nón lá có ảnh",
+        "name": "Nón có ảnh",
         "price": "65.000 đ",
         "unit": "piece",
         "category": "thu-cong",

@@ -177,7 +177,7 @@ def test_named_citizens_see_what_was_planned_for_them(loaded: TestDatabase, pape
 def test_only_the_named_few_have_pins_and_theirs_are_right(loaded: TestDatabase, papers: dict[str, Any]) -> None:
     with_pin = [one for one in papers["principals"] if one["pin"]]
 
-    assert value(loaded.app_engine, "SELECT count(*) FROM identity.pin") == len(with_pin) == 8
+    assert value(loaded.app_engine, "SELECT count(*) FROM identity.pin") == len(with_pin) == 9
     for one in with_pin:
         holder = pins.check(
             loaded.app_engine,

@@ -96,7 +96,16 @@ def copy(exported: Exported, tmp_path: Path) -> Path:
 # -- other people's tools -------------------------------------------------------------------------------------------
 
 
-EMPTY = {"Liabilities:Merchant", "Income:Merchant-fee"}
+EMPTY = {
+    "Assets:Bank:Operating",
+    "Assets:Stripe:Clearing",
+    "Expenses:Card-fee",
+    "Expenses:Dispute-loss",
+    "Income:Merchant-fee",
+    "Liabilities:Card-pending",
+    "Liabilities:Merchant",
+    "Liabilities:Refunds-payable",
+}
 """Lines of the chart to which nothing is posted yet: the market's."""
 
 BEAN_SUMS = """

@@ -474,12 +474,16 @@ def test_pages_of_somebody_are_kept_by_no_cache(town: City, hoa: Signer) -> None
 
 
 def unsafe_pages(city: City) -> list[Rule]:
-    """What a form could be sent to; neither the signed API nor the log's witnesses have to do with a cookie."""
+    """What a form could be sent to; neither the signed API nor the log's witnesses nor the card processor have to do with a
+    cookie.
+    """
     assert city.app is not None
     return [
         rule
         for rule in city.app.url_map.iter_rules()
-        if rule.methods and rule.methods - {"GET", "HEAD", "OPTIONS"} and not rule.rule.startswith(("/v1/", "/log/"))
+        if rule.methods
+        and rule.methods - {"GET", "HEAD", "OPTIONS"}
+        and not rule.rule.startswith(("/v1/", "/log/", "/stripe/"))
     ]
 
 

@@ -2,11 +2,12 @@
 
 import json
 import logging
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import sqlalchemy as sa
 from flask import Blueprint, Response, request
 from marshmallow import fields, validate
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +17,7 @@ from wallet.cards.payments import CardPaymentOrder, TopUpOrder
 from wallet.gates.acquirer import AcquirerError
 from wallet.identity.roles import Role
 from wallet.ids import OrderId
+from wallet.ledger import Claim, Plan
 from wallet.web.act import act, answer
 from wallet.web.fields import (
     AnswerSchema,
@@ -150,8 +152,7 @@ class LinkedCardsSchema(AnswerSchema):
 @described(asks=CardTopUpOrderSchema, answers=CardOrderBegunSchema, status=201)
 def top_up() -> Response:
     """Order a top-up by card. What is answered is that it was ordered; the card is asked then."""
-    verb = partial(payments.top_up, till=till(), limits=state().limits)
-    return _begun(act(CardTopUpOrderSchema, verb, CardOrderBegunSchema))
+    return _begun(act(CardTopUpOrderSchema, _at_the_till(payments.top_up), CardOrderBegunSchema))
 
 
 @door.post("/v1/card-payments")
@@ -159,8 +160,16 @@ def top_up() -> Response:
 @described(asks=CardPaymentOrderSchema, answers=CardOrderBegunSchema, status=201)
 def pay() -> Response:
     """Order a payment by card of a bill or an invoice. If it is paid otherwise meanwhile, the card gets its money back."""
-    verb = partial(payments.pay, till=till(), limits=state().limits)
-    return _begun(act(CardPaymentOrderSchema, verb, CardOrderBegunSchema))
+    return _begun(act(CardPaymentOrderSchema, _at_the_till(payments.pay), CardOrderBegunSchema))
+
+
+def _at_the_till(verb: Callable[..., Plan]) -> Callable[..., Plan]:
+    """Look for the till only when the verb decides: who has not signed is not told whether there is one."""
+
+    def decide(unit: sa.Connection, claim: Claim, order: Any, *, now: datetime) -> Plan:
+        return verb(unit, claim, order, till=till(), limits=state().limits, now=now)
+
+    return decide
 
 
 @door.get("/v1/card-payments/<order>")
