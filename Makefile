@@ -32,7 +32,7 @@ test: $(VENV)/dev.stamp ## Run every test, browser tests included (ARGS="-k name
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(RERUNS) $(ARGS)
 
 .PHONY: pages
-pages: $(VENV)/dev.stamp ## Look at the design of every page in the browser, of which `make test` visits every fourth
+pages: $(VENV)/dev.stamp ## Look at the design of every page in the browser, of which `make test` visits every twelfth
 	@$(BIN)/python -m tests.chromium
 	@PAGES=all $(BIN)/python -m pytest $(RERUNS) tests/test_pages_design.py
 

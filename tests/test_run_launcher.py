@@ -127,7 +127,7 @@ class Launched:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "wallet.run"],
                 cwd=ROOT,
-                env=command_environ(var_dir, PORT=str(port), LIVE_PORT=str(self.live_port)),
+                env=command_environ(var_dir, PORT=str(port), LIVE_PORT=str(self.live_port), DEMO_CITIZENS="40"),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

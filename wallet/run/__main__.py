@@ -79,13 +79,17 @@ def load_demo(config: Config) -> None:
     """Load the demo city, unless it is there.
 
     Raises:
-        Fault: the city file cannot be used; each of its faults is told.
+        Fault: the city file cannot be used; each of its faults is told. Or DEMO_CITIZENS is no number.
     """
+    asked = os.environ.get("DEMO_CITIZENS", "").strip()
+    if asked and not (asked.isascii() and asked.isdecimal()):
+        raise Fault(f"DEMO_CITIZENS={asked} is not a number of people.")
     import wsgi  # with it comes the whole product; the faults before are told sooner without
     from wallet import city
+    from wallet.demo.people import CITIZENS
 
     try:
-        wsgi.load_demo(config, log=say)
+        wsgi.load_demo(config, log=say, citizens=int(asked) if asked else CITIZENS)
     except city.CityError as error:
         raise Fault(str(error)) from error
 
