@@ -48,8 +48,7 @@ DECLARE
 BEGIN
     SELECT * INTO v_invoice FROM market.invoice i WHERE i.id = p_invoice FOR NO KEY UPDATE;
     -- A statement of its own: in the one that locks, it would miss what was committed while we waited.
-    IF v_invoice.id IS NULL OR v_invoice.cancelled_at IS NOT NULL OR v_invoice.expires_at <= now() OR market.is_settled(p_invoice)
-       OR NOT market.takes_payments(v_invoice.point) THEN
+    IF NOT market.awaits_payment(v_invoice) THEN
         RAISE EXCEPTION USING ERRCODE = 'TT001', MESSAGE = 'stale', DETAIL = '{}';
     END IF;
     v_carried := ledger.carry_order(p_authority, p_kind, p_signer, p_order_id, p_order_kind, p_key_id, p_salt, p_bytes, p_base,
@@ -73,8 +72,7 @@ DECLARE
 BEGIN
     SELECT * INTO v_invoice FROM market.invoice i WHERE i.id = p_invoice FOR NO KEY UPDATE;
     -- A statement of its own: in the one that locks, it would miss what was committed while we waited.
-    IF v_invoice.id IS NULL OR v_invoice.cancelled_at IS NOT NULL OR v_invoice.expires_at <= now() OR market.is_settled(p_invoice)
-       OR NOT market.takes_payments(v_invoice.point) THEN
+    IF NOT market.awaits_payment(v_invoice) THEN
         RETURN;
     END IF;
     RETURN QUERY SELECT m.holder, v_invoice.point, m.account, v_invoice.amount FROM market.merchant m WHERE m.holder = v_invoice.merchant;
@@ -136,6 +134,13 @@ CREATE OR REPLACE FUNCTION market.is_settled(p_invoice uuid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = market, pg_temp AS $$
     SELECT EXISTS (SELECT 1 FROM ledger.entry e WHERE e.settles = p_invoice)
         OR EXISTS (SELECT 1 FROM market.match m WHERE m.invoice = p_invoice);
+$$;
+
+-- awaits_payment: can this invoice, as it was locked, be paid now? An invoice that there is not cannot.
+CREATE OR REPLACE FUNCTION market.awaits_payment(p_invoice market.invoice) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = market, pg_temp AS $$
+    SELECT p_invoice.id IS NOT NULL AND p_invoice.cancelled_at IS NULL AND p_invoice.expires_at > now()
+       AND NOT market.is_settled(p_invoice.id) AND market.takes_payments(p_invoice.point);
 $$;
 
 -- candidates: what a payment to a point's sticker may be the answer to: what was keyed there and is neither settled nor taken

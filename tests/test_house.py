@@ -280,18 +280,20 @@ def test_the_program_refuses_to_start_with_a_role_that_could_write_the_books(dat
         "ALTER TABLE ledger.outcome OWNER TO {role}",
     ],
 )
-def test_one_grant_too_many_is_noticed_at_the_start(fresh_database: TestDatabase, grant: str) -> None:
-    """Any of the four ways to write, on any table of the ledger, by name, by membership, by ownership or through PUBLIC."""
-    engine = db.engine(fresh_database.config.database_url)
-    login = sa.make_url(fresh_database.config.database_url).username
-    with fresh_database.superuser() as owner, engine.connect() as connection:
+def test_one_grant_too_many_is_noticed_at_the_start(database: TestDatabase, grant: str) -> None:
+    """Any of the four ways to write, on any table of the ledger, by name, by membership, by ownership or through PUBLIC.
+
+    In a transaction that is never committed: memberships belong to the whole cluster, and the other workers' programs
+    start meanwhile.
+    """
+    login = sa.make_url(database.config.database_url).username
+    engine = db.engine(database.owner_url)
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"SET LOCAL ROLE {login}")
         guard.check(connection, may_execute=True)
-        connection.rollback()
-        owner.execute(grant.format(role=login))
-        try:
-            with pytest.raises(guard.UnsafeRole):
-                guard.check(connection, may_execute=True)
-        finally:
-            if grant.startswith("GRANT wallet_owner"):
-                owner.execute(f"REVOKE wallet_owner FROM {login}")
+        connection.exec_driver_sql("RESET ROLE")
+        connection.exec_driver_sql(grant.format(role=login))
+        connection.exec_driver_sql(f"SET LOCAL ROLE {login}")
+        with pytest.raises(guard.UnsafeRole):
+            guard.check(connection, may_execute=True)
     engine.dispose()

@@ -377,16 +377,17 @@ BEGIN
     END LOOP;
 END $$;
 
--- give_back: uncount an amount in each bucket where it was counted, in the period in which it was counted. The counters are
--- locked in the order in which count_limits does, whatever the database's collation; an UPDATE by itself takes them as they come.
+-- give_back: uncount an amount, or with NULL all that was counted, in each bucket where it was counted, in the period in which it
+-- was counted. The counters are locked in the order in which count_limits does, whatever the database's collation; an UPDATE by
+-- itself takes them as they come.
 CREATE OR REPLACE FUNCTION ledger.give_back(p_holder uuid, p_counted jsonb, p_amount bigint) RETURNS void
 LANGUAGE sql AS $$
     SELECT 1 FROM ledger.usage u JOIN jsonb_to_recordset(p_counted) AS c (bucket text, starts date)
                                    ON u.bucket = c.bucket AND u.starts = c.starts
-    WHERE p_amount > 0 AND u.holder = p_holder ORDER BY u.bucket COLLATE "C", u.starts FOR NO KEY UPDATE OF u;
-    UPDATE ledger.usage u SET used = u.used - p_amount
-    FROM jsonb_to_recordset(p_counted) AS c (bucket text, starts date)
-    WHERE p_amount > 0 AND u.holder = p_holder AND u.bucket = c.bucket AND u.starts = c.starts;
+    WHERE p_amount IS DISTINCT FROM 0 AND u.holder = p_holder ORDER BY u.bucket COLLATE "C", u.starts FOR NO KEY UPDATE OF u;
+    UPDATE ledger.usage u SET used = u.used - coalesce(p_amount, c.amount)
+    FROM jsonb_to_recordset(p_counted) AS c (bucket text, starts date, amount bigint)
+    WHERE p_amount IS DISTINCT FROM 0 AND u.holder = p_holder AND u.bucket = c.bucket AND u.starts = c.starts;
 $$;
 
 -- uncount: give back all that an order counted against limits, once, because nothing came of it. Part of the functions that
@@ -403,12 +404,7 @@ BEGIN
     END IF;
     INSERT INTO ledger.uncounted (authority) VALUES (p_authority) ON CONFLICT DO NOTHING;
     IF FOUND THEN
-        PERFORM 1 FROM ledger.usage u JOIN jsonb_to_recordset(v_order.counted) AS c (bucket text, starts date)
-                                        ON u.bucket = c.bucket AND u.starts = c.starts
-        WHERE u.holder = v_order.signer ORDER BY u.bucket COLLATE "C", u.starts FOR NO KEY UPDATE OF u;
-        UPDATE ledger.usage u SET used = u.used - c.amount
-        FROM jsonb_to_recordset(v_order.counted) AS c (bucket text, starts date, amount bigint)
-        WHERE u.holder = v_order.signer AND u.bucket = c.bucket AND u.starts = c.starts;
+        PERFORM ledger.give_back(v_order.signer, v_order.counted, NULL);
     END IF;
 END $$;
 
