@@ -8,8 +8,9 @@ from flask import Flask
 import market.demo
 import market.web
 from market.live import Counters
-from wallet import db, demo, jobs
+from wallet import db, jobs
 from wallet.config import Config
+from wallet.demo import loading
 from wallet.demo.people import CITIZENS
 from wallet.live.app import Live
 from wallet.web import app
@@ -20,7 +21,7 @@ def create_app(config: Config | None = None) -> Flask:
     config = config or Config.from_env(os.environ)
     if not config.demo:
         database = db.engine(config.database_url, name="start")
-        demo.refuse(database)
+        loading.refuse(database)
         database.dispose()
     return app.create(config, wings=[market.web.WING])
 
@@ -37,5 +38,5 @@ def create_live(config: Config | None = None) -> Live:
 
 
 def load_demo(config: Config, *, log: Callable[[str], None], citizens: int = CITIZENS) -> None:
-    """Load the demo city and its market, as `wallet.demo.load` says."""
-    demo.load(config=config, log=log, citizens=citizens, more=[market.demo.enter])
+    """Load the demo city and its market, as `wallet.demo.loading.load` says."""
+    loading.load(config=config, log=log, citizens=citizens, more=[market.demo.enter])

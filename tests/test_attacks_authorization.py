@@ -70,7 +70,10 @@ MAY_WRITE = {
         "INSERT",
         *(f"UPDATE {name}" for name in ("ref", "page", "brand", "last4", "failure", "called_at", "asked_at")),
     ),
-    "cards.refund": ("INSERT", *(f"UPDATE {name}" for name in ("ref", "failure", "called_at", "asked_at", "entry"))),
+    "cards.refund": (
+        "INSERT",
+        *(f"UPDATE {name}" for name in ("ref", "failure", "called_at", "asked_at", "entry", "settled_entry")),
+    ),
     "cards.dispute": ("INSERT", *(f"UPDATE {name}" for name in ("evidence_due", "entry", "won_entry"))),
     "cards.move": (),
     "cards.notice": ("INSERT", "UPDATE state", "UPDATE handled_at"),

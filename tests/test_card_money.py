@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tests.make import City, Seen, Signer
 from tests.pretend import DISPUTE_FEE, FEE, Pretend
-from wallet import clock, db, states
+from wallet import clock, db, ids, states
 from wallet import refunds as given_back
 from wallet.cards import (
     asking,
@@ -21,6 +21,7 @@ from wallet.cards import (
     lines,
     linked,
     notices,
+    owed,
     payments,
     quarantine,
     refunds,
@@ -543,6 +544,40 @@ def test_a_refund_that_the_acquirer_will_not_make_is_owed_otherwise(counter, hoa
     assert counter.posted(chart.CARD_PENDING) == 0
 
 
+def _settle(counter: Counter, officer: Signer, refund: UUID) -> None:
+    order = owed.SettleOrder(id=OrderId(ids.new()), refund=refund)
+
+    def deciding(unit, claim):
+        return owed.settle(unit, claim, order, now=clock.now())
+
+    counter.city.officer_order(HolderId(UUID(officer.holder)), "card_refund_settle", deciding)
+
+
+def test_what_no_card_takes_is_given_to_the_payers_wallet_once(counter, hoa):
+    payment, held = _owed_back(counter, hoa), counter.posted(chart.REFUNDS_PAYABLE)
+    counter.acquirer.faults.append("rejected")
+    counter.rounds()
+    (back,) = counter.refunds(payment)
+    operator, before = counter.city.operator(), balance(counter, hoa)
+    _settle(counter, operator, back.id)
+    assert balance(counter, hoa) == before + 20_000
+    assert counter.posted(chart.REFUNDS_PAYABLE) == held
+    with counter.city.engine.connect() as connection:
+        assert back.id not in {one.id for one in owed.listed(connection)}
+    with pytest.raises(owed.NotOwed):
+        _settle(counter, operator, back.id)
+    assert balance(counter, hoa) == before + 20_000
+
+
+def test_a_refund_that_a_card_may_still_take_is_given_to_no_wallet(counter, hoa):
+    payment = _owed_back(counter, hoa)
+    (back,) = counter.refunds(payment)
+    with pytest.raises(owed.NotOwed):
+        _settle(counter, counter.city.operator(), back.id)
+    with pytest.raises(owed.NotOwed):
+        _settle(counter, counter.city.operator(), ids.new())
+
+
 def _owed_back(counter: Counter, who: Signer) -> UUID:
     """A card payment of a bill that another card had paid."""
     bill = counter.city.bill(debtor=who, amounts=[20_000])
@@ -856,6 +891,8 @@ DEEDS = {
     "card_move_untold": f"DELETE FROM ledger.event WHERE subject = {PAYMENT}::text AND type = 'card_payment.succeeded'",
     "card_pending_differs": "UPDATE cards.refund SET entry = NULL WHERE state = 'pending'",
     "card_refund_differs": "UPDATE cards.refund SET amount = amount - 1 WHERE entry IS NOT NULL",
+    "card_refund_settled_differs": "UPDATE cards.refund SET settled_entry = NULL WHERE settled_entry IS NOT NULL",
+    "card_owed_differs": "UPDATE cards.refund SET settled_entry = NULL WHERE settled_entry IS NOT NULL",
     "card_refund_too_much": "UPDATE cards.refund SET amount = 1000000000",
     "card_dispute_differs": "UPDATE cards.dispute SET amount = amount - 1",
     "card_line_fee_differs": "UPDATE cards.line SET fee = fee + 1, net = net - 1 WHERE fee > 0",
@@ -882,6 +919,10 @@ def test_the_proof_names_what_was_tampered_with(counter, hoa, code):
 
 def _something_of_each(counter: Counter, who: Signer) -> None:
     disputes.record(counter.till, counter.acquirer.deny(counter.top_up(who, 15_000)), cause="notice", now=clock.now())
+    failed = _owed_back(counter, who)
+    counter.acquirer.faults.append("rejected")
+    counter.rounds()
+    _settle(counter, counter.city.operator(), counter.refunds(failed)[0].id)
     _owed_back(counter, who)
     counter.top_up(who, 90_000)
     counter.rounds()

@@ -11,9 +11,9 @@ import pytest
 from tests import databases
 from tests.databases import TestDatabase
 from tests.make import City, Signer
-from tests.pages import Visitor, words_of
+from tests.pages import Visitor, value_of, words_of
 from tests.pretend import Pretend
-from wallet import clock
+from wallet import clock, ids
 from wallet.cards import asking, payments, rounds
 from wallet.cards.bills import BillTarget
 from wallet.cards.till import Till
@@ -240,7 +240,8 @@ def test_a_bill_offers_the_card_beside_the_wallet(city, visitor, hoa):
     assert '"path": "/v1/card-payments"' in sheet.text
     strangers = Visitor(city).enter(city.citizen("Trần Văn Lạ"))
     place = strangers.get(f"/thanh-toan-the?b={bill.id}").headers["Location"]
-    assert strangers.get(place).headers["Location"] == f"/khoan-nop/{bill.id}"
+    assert strangers.get(place).status_code == 404
+    assert visitor.get("/thanh-toan-the?cho=topup&b=1").headers["Location"] == "/"
 
 
 STATES = {
@@ -317,6 +318,32 @@ def test_an_operator_sees_why_something_is_in_quarantine_and_sets_it_aside(city,
     assert room.post("/van-hanh/the/gac-lai", {"id": item}).status_code == 303
     assert "pi_nobodys" not in room.get("/van-hanh/the").text
     acquirer.told.clear()
+
+
+def test_an_operator_gives_what_no_card_would_take_to_the_payers_wallet_once(city, visitor, hoa, acquirer):
+    bill = city.bill(debtor=hoa, amounts=[20_000])
+    said = {"purpose": "bill", "target": str(bill.id), "amount": "20000", "card": ""}
+    orders = [hoa.act("/v1/card-payments", "card_payment", **said).json() for _ in range(2)]
+    for order in orders:
+        acquirer.pay(UUID(order["payment"]))
+        asking.inquire(till_of(city), UUID(order["payment"]), cause="inquiry", now=clock.now())
+    acquirer.faults.append("rejected")
+    rounds.soon(till_of(city), now=clock.now())
+    its_page = f"/the/lenh/{orders[1]['order']}"
+    assert "Thẻ không nhận lại được tiền" in words_of(visitor.get(its_page))
+    room, before = Visitor(city).enter(city.operator()), city.available(hoa)
+    shown = room.get("/van-hanh/the")
+    form = {name: value_of(shown, name, action="/van-hanh/the/vao-vi") for name in ("refund", "order_id")}
+    assert [room.post("/van-hanh/the/vao-vi", form).status_code for _ in range(2)] == [303, 303]
+    assert city.available(hoa) == before + 20_000
+    assert "Không giữ khoản hoàn nào" in words_of(room.get("/van-hanh/the"))
+    again = room.post("/van-hanh/the/vao-vi", form | {"order_id": str(ids.new())})
+    assert again.status_code == 409
+    assert "không còn chờ vào ví" in words_of(again)
+    assert "Tiền đã vào ví" in words_of(visitor.get(its_page))
+    assert "Tiền hoàn mà thẻ không nhận" in words_of(visitor.get("/lich-su"))
+    assert room.post("/van-hanh/the/vao-vi", {"refund": form["refund"]}).status_code == 400
+    assert visitor.post("/van-hanh/the/vao-vi", form).status_code == 403
 
 
 def test_the_tie_out_is_shown_to_auditors_and_operators_and_nobody_else(city, hoa, visitor, acquirer):

@@ -14,11 +14,11 @@ import sqlalchemy as sa
 
 from tests.databases import TestDatabase
 from tests.logs import Log, go
-from wallet import accounts, clock, crypto, db, demo, prove
+from wallet import accounts, clock, crypto, db, prove
 from wallet.bills import find
 from wallet.city import load as load_city
 from wallet.config import ConfigError
-from wallet.demo import enter, marks
+from wallet.demo import enter, loading, marks
 from wallet.demo.bills import plan
 from wallet.demo.people import citizens, principals
 from wallet.identity import holders, pins
@@ -47,7 +47,7 @@ COUNTED = (
 
 def load(database: TestDatabase, **changes: Any) -> list[str]:
     said: list[str] = []
-    demo.load(config=replace(database.config, **changes), log=said.append, citizens=FEW)
+    loading.load(config=replace(database.config, **changes), log=said.append, citizens=FEW)
     return said
 
 
@@ -292,9 +292,9 @@ def test_a_database_that_somebody_uses_is_left_alone(fresh_database: TestDatabas
 
 def test_a_real_service_refuses_a_database_of_the_demo(loaded: TestDatabase, fresh_database: TestDatabase) -> None:
     with pytest.raises(ConfigError, match="whose keys and PINs everybody knows"):
-        demo.refuse(loaded.app_engine)
+        loading.refuse(loaded.app_engine)
 
-    demo.refuse(fresh_database.app_engine)
+    loading.refuse(fresh_database.app_engine)
 
 
 def test_faults_of_the_city_file_stop_the_load_before_it_begins(fresh_database: TestDatabase, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ from uuid import UUID
 
 import pytest
 
+from market import tally
 from market.by_card import InvoiceTarget
 from tests import databases, selling
 from tests.databases import TestDatabase
 from tests.make import City, Signer
+from tests.pages import Visitor, words_of
 from tests.pretend import Pretend
 from tests.selling import Shop
 from wallet import clock
@@ -115,3 +117,37 @@ def test_what_a_merchant_gives_back_of_a_card_payment_goes_to_that_card(shop, ho
     assert backs(city, payment) == [("given_back", 10_000)]
     assert city.available(hoa) == own
     assert [one.amount for one in acquirer.refunds.values() if one.payment_ref == acquirer.of(payment).ref] == [10_000]
+
+
+def test_the_scanned_sheet_offers_the_card_and_the_page_says_whom_it_paid(shop, hoa, city, acquirer):
+    """The way by card from the scan to the code that is the same on the counter's screen."""
+    visitor = Visitor(city).enter(hoa)
+    invoice = shop.asks(55_000, memo="2 hộp mè xửng")
+    number = shop.read(invoice)["number"]
+    scanned = visitor.get(visitor.get(f"/quet/xac-nhan?hoa-don={number}").headers["Location"]).text
+    assert f"/thanh-toan-the?cho=invoice&amp;b={invoice}" in scanned
+    sheet = visitor.get(visitor.get(f"/thanh-toan-the?cho=invoice&b={invoice}").headers["Location"])
+    shown = words_of(sheet)
+    assert "Mè xửng Thiên Hương" in shown
+    assert number in shown
+    assert "2 hộp mè xửng" in shown
+    assert "Tiền đi thẳng từ thẻ tới nơi bán" in shown
+    said = {"purpose": "invoice", "target": invoice, "amount": "55000", "card": ""}
+    order = hoa.act("/v1/card-payments", "card_payment", **said).json()
+    passed(city, acquirer, UUID(order["payment"]))
+    became = words_of(visitor.get(f"/the/lenh/{order['order']}"))
+    assert "Đã trả xong 55.000" in became
+    assert "Mè xửng Thiên Hương" in became
+    secret = city.service.extensions["wallet"].config.server_secret
+    assert tally.of(UUID(shop.read(invoice)["entry"]), secret=secret) in became
+
+
+def test_a_sheet_of_an_invoice_that_nobody_can_pay_any_more_says_so(shop, hoa, city):
+    visitor = Visitor(city).enter(hoa)
+    invoice = shop.asks(20_000)
+    number = shop.read(invoice)["number"]
+    assert shop.pay(hoa, invoice).status == 201
+    for sheet in (f"/quet/xac-nhan?hoa-don={number}", f"/thanh-toan-the?cho=invoice&b={invoice}"):
+        page = visitor.get(visitor.get(sheet).headers["Location"])
+        assert page.status_code == 409
+        assert "Yêu cầu này đã có người trả" in words_of(page)

@@ -18,11 +18,11 @@ import pytest
 from tests import databases
 from tests.conftest import ROOT, LiveServer, serve
 from tests.make import City
-from wallet import city, demo, signing, transfers, words
+from wallet import city, signing, transfers, words
 from wallet.bills import proof as bills_proof
 from wallet.config import Config
 from wallet.crypto import PublicKey
-from wallet.demo import fixed, people
+from wallet.demo import fixed, loading, people
 from wallet.ledger import questions as ledger_questions
 from wallet.run import welcome
 
@@ -66,7 +66,7 @@ def running_demo(template, postgres, worker, tmp_path_factory) -> Iterator[tuple
         databases.copy_of(template, f"{worker}_readme", server=postgres, folder=folder / "var") as database,
         serve(database, workers=1) as server,
     ):
-        demo.load(config=server.config, log=lambda _: None, citizens=20)
+        loading.load(config=server.config, log=lambda _: None, citizens=20)
         yield server, folder
 
 

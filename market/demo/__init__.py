@@ -1,4 +1,4 @@
-"""The demo city's market, entered through the real verbs after its people (see `wallet.demo`)."""
+"""The demo city's market, entered through the real verbs after its people (see `wallet.demo.loading`)."""
 
 from market.demo import goods, merchants
 from wallet.demo.enter import Load

@@ -44,4 +44,5 @@ WING: Final = Wing(
     refund=refunds.refund,
     purchases=purchases.of,
     targets={"invoice": InvoiceTarget()},
+    shows={"invoice": scan.show_invoice},
 )

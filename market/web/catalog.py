@@ -40,7 +40,7 @@ class SellsAtSchema(AnswerSchema):
     id = IdField()
     name = fields.String()
     address = fields.String()
-    area = fields.String(metadata={"description": "Code of the ward or commune (địa bàn)."})
+    area = fields.String(metadata={"description": "Code of the ward or commune."})
     open_until = InstantField(allow_none=True, metadata={"description": "Null while it is shut."})
 
 

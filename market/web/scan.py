@@ -7,13 +7,14 @@ Words   What was scanned comes in a form's body and goes no further: it stands i
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
+from uuid import UUID
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, redirect, render_template, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as BaseResponse
 
-from market import codes, invoices, payments, registry, scanned, stickers
+from market import codes, invoices, payments, registry, scanned, stickers, tally
 from market.invoices import Invoice
 from market.registry import Point
 from market.scanned import OurInvoice, OurPoint, PersonCode, PersonPhone, Scanned, Typed
@@ -31,7 +32,7 @@ from wallet.web.fields import uuid_or_none
 from wallet.web.gate import admits, compiling
 from wallet.web.people import new_order_id, signed_in
 from wallet.web.send import read_amount
-from wallet.web.state import now, state
+from wallet.web.state import Shown, now, state
 
 door = Blueprint("market_scan", __name__)
 
@@ -126,6 +127,8 @@ def confirm() -> str | BaseResponse:
             return redirect(sheet.address(order=new_order_id()), 303)
         if _decided(connection, OrderId(order)):
             return redirect(f"/xac-nhan/{order}", 303)
+        if sheet.invoice:
+            sheet.invoice.must_be_payable(now())
         account = my_wallet(connection)
         limits = views.limits(connection, signed_in(), {payments.PURCHASE: sheet.amount})
     kind, of = ("invoice_payment", sheet.invoice) if sheet.invoice else ("point_payment", sheet.point)
@@ -146,6 +149,9 @@ def confirm() -> str | BaseResponse:
         limits=limits,
         remains=account.available - sheet.amount,
         short=account.available < sheet.amount,
+        by_card=f"/thanh-toan-the?{urlencode({'cho': 'invoice', 'b': str(sheet.invoice.id)})}"
+        if sheet.invoice and state().till
+        else None,
         edit_url="/quet" if sheet.invoice else f"/quet/diem/{sheet.point.serial}?so-tien={sheet.amount}",
         sign={
             "aud": state().config.public_origin,
@@ -157,6 +163,29 @@ def confirm() -> str | BaseResponse:
             "total": str(sheet.amount),
             "confirm_url": "/xac-nhan/",
         },
+    )
+
+
+def show_invoice(connection: sa.Connection, target: UUID) -> Shown | None:
+    """Show an invoice that a card pays, to whoever has seen it."""
+    invoice = invoices.by_id(connection, target)
+    if invoice is None:
+        return None
+    point = registry.point_by_id(connection, invoice.point)
+    assert point is not None, "an invoice stands at a point"
+    return Shown(
+        about="market/_paid_by_card.html",
+        values={"point": point, "area": state().city.areas.get(point.area), "invoice": invoice},
+        stylesheet="market/css/scan.css",
+        sort=_("Hoá đơn"),
+        name=point.merchant_name,
+        detail=invoice.number,
+        goes_to=_("Tiền đi thẳng từ thẻ tới nơi bán, không qua ví."),
+        given_back=_("Nơi bán hoàn về thẻ"),
+        by_wallet=Sheet(point=point, amount=invoice.amount, invoice=invoice).address(),
+        tally=tally.of(invoice.entry, secret=state().config.server_secret)
+        if invoice.entry and invoice.payer == signed_in()
+        else None,
     )
 
 

@@ -50,7 +50,7 @@ GRANT UPDATE (ref) ON cards.customer TO wallet_app;
 GRANT UPDATE (ref, page, state, asked_at) ON cards.linking TO wallet_app;
 GRANT UPDATE (ref, exp_month, exp_year, removed_at, is_default) ON cards.card TO wallet_app;
 GRANT UPDATE (ref, page, brand, last4, failure, called_at, asked_at) ON cards.payment TO wallet_app;
-GRANT UPDATE (ref, failure, called_at, asked_at, entry) ON cards.refund TO wallet_app;
+GRANT UPDATE (ref, failure, called_at, asked_at, entry, settled_entry) ON cards.refund TO wallet_app;
 GRANT UPDATE (evidence_due, entry, won_entry) ON cards.dispute TO wallet_app;
 GRANT UPDATE (state, handled_at) ON cards.notice TO wallet_app;
 GRANT UPDATE (resolved_at, resolved_by, how) ON cards.quarantine TO wallet_app;

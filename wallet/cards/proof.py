@@ -65,6 +65,18 @@ QUESTIONS: Final[dict[str, str]] = {
         CROSS JOIN LATERAL (VALUES (r.entry, 'card_refund'), (r.failed_entry, 'card_refund_failed')) AS x (entry, kind)
         LEFT JOIN ledger.entry e ON e.id = x.entry LEFT JOIN ledger.posting g ON g.entry = e.id
         WHERE x.entry IS NOT NULL AND (e.kind IS DISTINCT FROM x.kind OR g.amount <> r.amount)""",
+    "card_refund_settled_differs": """
+        SELECT coalesce(r.id, e.id), format('refund of %s, entry %s', r.amount, e.id) FROM cards.refund r
+        FULL JOIN (SELECT * FROM ledger.entry WHERE kind = 'card_refund_settled') AS e ON e.id = r.settled_entry
+        LEFT JOIN cards.payment p ON p.id = r.payment
+        LEFT JOIN ledger.posting g ON g.entry = e.id LEFT JOIN ledger.account c ON c.id = g.credit
+        WHERE (r.settled_entry IS NOT NULL OR e.id IS NOT NULL)
+          AND (r.amount, p.holder, 'wallet') IS DISTINCT FROM (g.amount, c.holder, c.code)""",
+    "card_owed_differs": """
+        SELECT 'refunds_payable', format('posted %s, owed %s', b.posted, coalesce(r.owed, 0))
+        FROM ledger.account a JOIN ledger.balance_now b ON b.account = a.id
+        CROSS JOIN (SELECT sum(amount) AS owed FROM cards.refund WHERE state = 'failed' AND settled_entry IS NULL) AS r
+        WHERE a.code = 'refunds_payable' AND b.posted <> coalesce(r.owed, 0)""",
     "card_refund_too_much": """
         SELECT r.payment, format('paid %s, sent back %s', p.amount, sum(r.amount)) FROM cards.refund r
         JOIN cards.payment p ON p.id = r.payment GROUP BY r.payment, p.amount HAVING sum(r.amount) > p.amount""",

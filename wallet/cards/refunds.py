@@ -49,6 +49,7 @@ class Refund:
     called_at: datetime | None
     asked_at: datetime | None
     entry: EntryId | None
+    settled_entry: EntryId | None
 
 
 _GIVEN_BACK: Final = """

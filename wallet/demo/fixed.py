@@ -1,6 +1,6 @@
 """Ids and keys of the demo city: derived from its seed, so that a load that was cut off finds what it made.
 
-Danger  Whoever reads this file can derive every demo key: see `wallet.demo.refuse`.
+Danger  Whoever reads this file can derive every demo key: see `wallet.demo.loading.refuse`.
 """
 
 import hashlib

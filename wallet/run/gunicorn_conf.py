@@ -14,6 +14,10 @@ bind = [f"127.0.0.1:{port_of(os.environ)}"]
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "sync"
 
+# The application is made once and the workers are forked from it: one that died is back at once, and they share what they
+# only read. It keeps no connection that two of them could use (wallet.web.app.create).
+preload_app = True
+
 # Longer than the longest wait for a lock and a statement (wallet/db.py); a worker that exceeds it is stuck.
 timeout = 30
 # Ctrl-C takes seconds, also while somebody reads slowly.

@@ -65,7 +65,7 @@ from wallet.web import (
 )
 from wallet.web.act import BODY_BYTES_MAX
 from wallet.web.gate import admits
-from wallet.web.state import Purchases, State, Verb, me, now, state
+from wallet.web.state import Purchases, Shows, State, Verb, me, now, state
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -121,6 +121,8 @@ class Wing:
     """What decides refunds in place of the wallet's own verb, which it calls for what is not its matter."""
     targets: Mapping[str, Target] = field(default_factory=dict)
     """What cards can pay of this package, by purpose."""
+    shows: Mapping[str, Shows] = field(default_factory=dict)
+    """What shows these to whoever pays them by card."""
 
 
 class Service(Flask):
@@ -192,6 +194,7 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
         config=config,
         app=database,
         till=opening.of(config, database, more=dict(one for wing in wings for one in wing.targets.items())),
+        shows={"bill": topup.show_bill} | dict(one for wing in wings for one in wing.shows.items()),
         audit=db.engine(config.audit_database_url, name="web-audit"),
         city=city.load(config.city_file),
         limits=Limits(demo=config.demo),

@@ -1,5 +1,7 @@
 """The rooms' pages of cards: what is in quarantine or in doubt, with one tap to ask again; and the tie-out."""
 
+import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -9,13 +11,16 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from wallet import db
-from wallet.cards import asking, disputes, notices, payments, quarantine, refunds, tie_out
+from wallet.cards import asking, disputes, notices, owed, payments, quarantine, refunds, tie_out
+from wallet.cards.owed import SettleOrder
 from wallet.cards.till import CLEARING
 from wallet.gates.acquirer import AcquirerError
 from wallet.identity.roles import Role
-from wallet.web.fields import uuid_or_none
+from wallet.ids import OrderId
+from wallet.web.act import session_acts
+from wallet.web.fields import AnswerSchema, DongField, IdField, OrderSchema, uuid_or_none
 from wallet.web.gate import admits
-from wallet.web.people import signed_in
+from wallet.web.people import new_order_id, signed_in
 from wallet.web.problems import Unparseable
 from wallet.web.state import now, state, till
 
@@ -25,6 +30,27 @@ LINES_SHOWN: Final = 200
 LATELY: Final = timedelta(minutes=5)
 """So long an entry may wait for its line to be read before it is called a break."""
 LISTED_MAX: Final = 100
+
+
+class SettleOrderSchema(OrderSchema):
+    """Give a refund that no card would take to its payer's wallet."""
+
+    kind_name = "card_refund_settle"
+
+    refund = IdField(required=True)
+
+    def make(self, id: OrderId, own: Mapping[str, Any]) -> SettleOrder:
+        """Make the frozen order."""
+        return SettleOrder(id=id, refund=own["refund"])
+
+
+class SettledSchema(AnswerSchema):
+    """A refund that its payer's wallet has."""
+
+    order = IdField()
+    refund = IdField()
+    entry = IdField()
+    amount = DongField()
 
 
 @door.get("/van-hanh/the")
@@ -73,6 +99,26 @@ def set_aside() -> Response:
     return redirect("/van-hanh/the", 303)
 
 
+@door.post("/van-hanh/the/vao-vi")
+@admits(Role.OPERATOR)
+def settle() -> Response | tuple[str, int]:
+    """Give a refund that no card would take to its payer's wallet. The same form sent twice gives it once."""
+    order = uuid_or_none(request.form.get("order_id", ""))
+    if order is None:
+        raise Unparseable(param="order_id")
+    outcome = session_acts(
+        SettleOrderSchema,
+        {"refund": request.form.get("refund", "")},
+        owed.settle,
+        SettledSchema,
+        signer=signed_in(),
+        id=OrderId(order),
+    )
+    if outcome.status >= 400:
+        return render_template("operator_cards.html", **_page(), problem=json.loads(outcome.body)), outcome.status
+    return redirect("/van-hanh/the#owed-h", 303)
+
+
 @door.get("/van-hanh/doi-soat-the")
 @admits(Role.OPERATOR)
 def operator_tie_out() -> str:
@@ -109,6 +155,7 @@ def _page() -> dict[str, Any]:
             "items": quarantine.waiting(connection),
             "doubtful": doubtful,
             "refunds": back,
+            "owed": [(one, new_order_id()) for one in owed.listed(connection)],
             "disputes": disputes.listed(connection),
             "reasons": _reasons(),
         }

@@ -131,7 +131,7 @@ def confirm() -> str | Response:
         remains=account.available - total,
         short=closed is None and account.available < total,
         sign=None if closed else sign,
-        by_card=str(bills[0].id) if state().till and not closed and len(bills) == 1 else None,
+        by_card=f"/thanh-toan-the?b={bills[0].id}" if state().till and not closed and len(bills) == 1 else None,
         problem=problem,
     )
 

@@ -58,6 +58,33 @@ Purchases = Callable[[sa.Connection, Collection[UUID]], Mapping[UUID, Purchase]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Something that a card pays, as the pages of cards show it to whoever pays.
+
+    `about` names a template that tells whom and what is paid, from `values`, with a stylesheet of its own if it has one;
+    `sort`, `name` and `detail` say it in one line, `given_back` what it is called when it comes back. `by_wallet` is the
+    address of the sheet that pays it from the wallet, `seen` of the page that says what has become of it. `tally` stands on
+    the counter's screen too, once whoever is signed in has paid.
+    """
+
+    about: str
+    values: Mapping[str, Any]
+    sort: str
+    name: str
+    detail: str
+    goes_to: str
+    given_back: str
+    by_wallet: str
+    seen: str | None = None
+    tally: str | None = None
+    stylesheet: str | None = None
+
+
+Shows = Callable[[sa.Connection, UUID], Shown | None]
+"""Shows what a card pays, by its id; None where whoever is signed in may not see it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """The application's own things, made once when it starts."""
 
@@ -74,6 +101,8 @@ class State:
     """The log that receipts are proved by; None where it has no key or place yet."""
     till: Till | None = None
     """The card processor, and what can be paid by card; None where the service takes no cards."""
+    shows: Mapping[str, Shows] = field(default_factory=dict)
+    """What shows a thing that can be paid by card, by purpose."""
     keys: dict[str, PublicKey] = field(default_factory=dict)
     """Public keys by thumbprint. A thumbprint names one key for ever, so an entry is never wrong; whether the key is
     still alive is asked of the database each time."""

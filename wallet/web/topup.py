@@ -1,4 +1,4 @@
-"""The citizen's pages of cards: linked cards, top-up, paying a bill by card, and what becomes of a payment."""
+"""The citizen's pages of cards: linked cards, top-up, paying a bill or an invoice by card, and what becomes of a payment."""
 
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -16,7 +16,6 @@ from wallet.cards.linked import Card
 from wallet.cards.payments import CARD, TOPUP, Payment
 from wallet.gates.acquirer import CERTAIN_AFTER, Failure
 from wallet.identity.roles import Role
-from wallet.ids import BillId
 from wallet.money import Dong
 from wallet.refusal import Refusal
 from wallet.web import views
@@ -26,7 +25,7 @@ from wallet.web.gate import admits
 from wallet.web.people import form, new_order_id, signed_in
 from wallet.web.problems import locale
 from wallet.web.send import read_amount
-from wallet.web.state import now, state, till
+from wallet.web.state import Shown, now, state, till
 
 door = Blueprint("topup", __name__)
 
@@ -186,44 +185,68 @@ def _wrong(amount: Dong | None) -> str | None:
     return None
 
 
-# -- a bill by card ---------------------------------------------------------------------------------------------------
+# -- a bill, or something else, by card -------------------------------------------------------------------------------
 
 
 @door.get("/thanh-toan-the")
 @admits(Role.CITIZEN)
-def confirm_bill() -> str | Response:
-    """Show the confirm sheet of a bill that a card shall pay, and what the browser is to sign."""
-    bill, order = uuid_or_none(request.args.get("b", "")), uuid_or_none(request.args.get("order", ""))
-    if bill is None:
+def confirm_payment() -> str | Response:
+    """Show the confirm sheet of what a card shall pay, and what the browser is to sign."""
+    given = {name: request.args.get(name, "")[:60] for name in ("b", "cho", "card")}
+    purpose, target = given["cho"] or "bill", uuid_or_none(given["b"])
+    order = uuid_or_none(request.args.get("order", ""))
+    if target is None or purpose not in till().targets:
         return redirect("/", 303)
-    wanted = request.args.get("card", "")[:60]
+    address = "/thanh-toan-the?" + urlencode({name: text for name, text in given.items() if text and name != "card"})
     if order is None:
-        return redirect(f"/thanh-toan-the?{urlencode({'b': str(bill), 'card': wanted, 'order': new_order_id()})}", 303)
-    holder, problem = signed_in(), None
+        return redirect(f"{address}&{urlencode({'card': given['card'], 'order': new_order_id()})}", 303)
+    holder = signed_in()
     with state().app.connect() as connection:
         if _ordered(connection, order):
             return redirect(f"/the/lenh/{order}", 303)
+        shown = state().shows[purpose](connection, target)
         try:
-            amount = till().targets["bill"].price(connection, BillId(bill), holder=holder, now=now())
+            amount = till().targets[purpose].price(connection, target, holder=holder, now=now())
         except Refusal:
-            return redirect(f"/khoan-nop/{bill}", 303)  # which says what has become of it
-        shown = views.bills(connection, find.visible(connection, [bill], holder, now=now()), viewer=holder)
-        chosen, mine = _chosen(connection, wanted), linked.of(connection, holder)
+            if shown is None or shown.seen is None:
+                raise
+            return redirect(shown.seen, 303)
+        assert shown is not None, "what may be paid may be seen"
+        chosen, mine = _chosen(connection, given["card"]), linked.of(connection, holder)
         limits = views.limits(connection, holder, {CARD: amount})
-    fields = {"purpose": "bill", "target": str(bill)}
-    sign = _sign(order, "card_payment", "/v1/card-payments", chosen, amount, fields)
+    fields = {"purpose": purpose, "target": str(target)}
     return render_template(
         "pay_card.html",
-        bill=shown[0],
+        **shown.values,
+        shown=shown,
         amount=amount,
+        amount_words=money.in_words(amount),
         card=chosen,
         cards=[_card(one) for one in mine],
         limits=limits,
         unfit=_wrong(amount),
-        problem=problem,
-        order=str(order),
+        address=f"{address}&order={order}",
         new_card=NEW_CARD,
-        sign=sign,
+        sign=_sign(order, "card_payment", "/v1/card-payments", chosen, amount, fields),
+    )
+
+
+def show_bill(connection: sa.Connection, target: UUID) -> Shown | None:
+    """Show a bill that a card pays, to a citizen who may see it."""
+    holder = signed_in()
+    found = views.bills(connection, find.visible(connection, [target], holder, now=now()), viewer=holder)
+    if not found:
+        return None
+    return Shown(
+        about="_bill_line.html",
+        values={"bill": found[0]},
+        sort=_("Khoản phải nộp"),
+        name=found[0]["procedure"],
+        detail=found[0]["agency"],
+        goes_to=_("Tiền đi thẳng từ thẻ tới cơ quan, không qua ví."),
+        given_back=_("Cơ quan hoàn về thẻ"),
+        by_wallet=f"/thanh-toan?b={target}",
+        seen=f"/khoan-nop/{target}",
     )
 
 
@@ -276,13 +299,18 @@ def progress(order: str) -> str:
         one = payments.of_order(connection, key, holder=holder)
         back = refunds.of_payment(connection, one.id)
         denied = disputes.of_payment(connection, one.id)
-        bills = find.visible(connection, [one.target], holder, now=now()) if one.purpose == "bill" else []
-        shown = views.bills(connection, bills, viewer=holder)
+        shows = state().shows.get(one.purpose)
+        shown = shows(connection, one.target) if shows else None
     return render_template(
         "card_payment.html",
         payment=one,
         title=_title(one),
-        bill=shown[0] if shown else None,
+        shown=shown,
+        again=f"/nap-tien?amount={one.amount}"
+        if one.purpose == TOPUP
+        else shown.seen or shown.by_wallet
+        if shown
+        else "/",
         backs=back,
         went_back=bool(back) and back[0].cause != "given_back",
         disputed=[each for each in denied if each.state in ("opened", "lost", "won")],
@@ -293,7 +321,11 @@ def progress(order: str) -> str:
 
 def _title(one: Payment) -> str:
     return str(
-        {"topup": _("Nạp tiền bằng thẻ"), "bill": _("Trả khoản phải nộp bằng thẻ")}.get(one.purpose, _("Trả bằng thẻ"))
+        {
+            "topup": _("Nạp tiền bằng thẻ"),
+            "bill": _("Trả khoản phải nộp bằng thẻ"),
+            "invoice": _("Trả hoá đơn bằng thẻ"),
+        }[one.purpose]
     )
 
 

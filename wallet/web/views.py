@@ -12,6 +12,7 @@ from wallet import accounts, canonical, clock, lookup, money, refunds, text
 from wallet.accounts import Movement
 from wallet.bills import agencies, find
 from wallet.bills.find import Bill
+from wallet.cards import owed
 from wallet.identity import holders
 from wallet.ids import BillId, HolderId
 from wallet.ledger import chart
@@ -206,6 +207,8 @@ def _kind(kind: str, *, received: bool) -> str:
         return str(_("Nạp tiền"))
     if kind == "card_topup":
         return str(_("Nạp tiền bằng thẻ"))
+    if kind == owed.KIND:
+        return str(_("Tiền hoàn mà thẻ không nhận"))
     if kind in UNDOING:
         return str(_("Được hoàn tiền từ") if received else _("Hoàn tiền cho"))
     if kind in ("capture", PURCHASE):
