@@ -356,7 +356,7 @@ def test_the_tie_out_is_shown_to_auditors_and_operators_and_nobody_else(city, ho
 
     auditor = Visitor(city).enter(city.person("Trần Thị Soát", Role.AUDITOR))
     operator = Visitor(city).enter(city.operator())
-    for page in (auditor.get("/kiem-toan/doi-soat-the"), operator.get("/van-hanh/doi-soat-the")):
+    for page in (auditor.get("/kiem-toan/doi-soat-the"), operator.get("/van-hanh/the/doi-soat")):
         assert page.status_code == 200
         assert 'id="unexplained">0' in page.text
         assert acquirer.lines[0].source in page.text

@@ -195,7 +195,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "card payment, paid": ("citizen", "/the/lenh/{topped}"),
     "card payment, of an invoice": ("citizen", "/the/lenh/{bought_by_card}"),
     "operator, cards": ("operator", "/van-hanh/the"),
-    "operator, tie-out of cards": ("operator", "/van-hanh/doi-soat-the"),
+    "operator, tie-out of cards": ("operator", "/van-hanh/the/doi-soat"),
     "devices": ("citizen", "/thiet-bi"),
     "devices, frozen": ("frozen", "/thiet-bi"),
     "devices, none": ("newcomer", "/thiet-bi"),

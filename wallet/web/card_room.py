@@ -119,7 +119,7 @@ def settle() -> Response | tuple[str, int]:
     return redirect("/van-hanh/the#owed-h", 303)
 
 
-@door.get("/van-hanh/doi-soat-the")
+@door.get("/van-hanh/the/doi-soat")
 @admits(Role.OPERATOR)
 def operator_tie_out() -> str:
     """Show the tie-out to an operator."""
