@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from tests.attack import nothing_moved
 from tests.make import STATION, City, Signer
 from tests.pages import MovedClock, Visitor, code_in, error_at, value_of, words_of
-from wallet import canonical, clock, db, ids, ledger, orders
+from wallet import canonical, clock, crypto, db, ids, ledger, orders
 from wallet.events import Event
 from wallet.identity import attempts, holders, keys
 from wallet.identity.roles import Role, grant
@@ -695,4 +695,4 @@ def test_a_new_device_is_told_of_in_our_words_only(town: City) -> None:
     assert (done.status, done.json()["state"]) == (201, "pending")
     told = max((town.config.var_dir / "outbox").glob(f"*-{hoa.phone}.txt")).read_text(encoding="utf-8")
     assert "TRUNG THUONG" not in told
-    assert keys.check_code(machine.key.public.id) in told
+    assert crypto.check_code(machine.key.public.id) in told

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tests.attack import forged, nothing_moved, refused
 from tests.make import City, Signer
-from wallet import clock, db
+from wallet import clock, crypto, db
 from wallet.canonical import Json
 from wallet.client import Reply
 from wallet.crypto import PrivateKey
@@ -112,7 +112,7 @@ def test_the_holders_phone_is_told_of_a_new_device_once(city: City) -> None:
     assert replies[0].body == replies[1].body
     sent = [path.read_text() for path in Path(city.config.var_dir, "outbox").glob(f"*{hoa.phone}*")]
     assert len(sent) == 1
-    assert keys.check_code(hoa.key.public.id) in sent[0]
+    assert crypto.check_code(hoa.key.public.id) in sent[0]
 
 
 def test_a_second_browser_waits_for_the_first_even_with_a_code(city: City) -> None:
@@ -351,8 +351,8 @@ def test_a_label_or_device_that_is_none_is_refused(city: City, own: dict[str, st
 
 
 def test_two_screens_can_compare_six_letters_of_a_key() -> None:
-    assert keys.check_code("abc-def_GHIJ") == "ABC-DEF"
-    seen = {keys.check_code(PrivateKey.generate().public.id) for _ in range(200)}
+    assert crypto.check_code("abc-def_GHIJ") == "ABC-DEF"
+    seen = {crypto.check_code(PrivateKey.generate().public.id) for _ in range(200)}
     assert len(seen) == 200
     assert all(len(code) == 7 and code[3] == "-" and code.replace("-", "").isalnum() for code in seen)
 

@@ -6,7 +6,8 @@
     seen = {"bill": bill["id"], "version": bill["version"], "amount": bill["total"]}
     reply = me.act("/v1/bill-payments", "bill_payment", payer=me.account, bills=[seen])
 
-From a shell:  python -m wallet.client [--as NAME] get PATH | send PATH FILE | receipt FILE --log-key KEY | key
+From a shell:  python -m wallet.client [--as NAME | --me FILE] get PATH | send PATH FILE | receipt FILE --log-key KEY | key
+               python -m wallet.client --me FILE enrol --at ORIGIN --holder ID --label TEXT
 
 Words   An order's bytes are made once and kept; a retry signs the headers anew, never the body.
 Source  RFC 9421 (signatures), RFC 9530 (Content-Digest), RFC 8785 (canonical JSON).
@@ -27,7 +28,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from wallet import canonical, signing
+from wallet import canonical, crypto, signing
 from wallet.canonical import Json
 from wallet.crypto import PrivateKey
 from wallet.log import evidence
@@ -83,6 +84,30 @@ class Client:
                 key = PrivateKey.from_jwk(one["jwk"])
                 return cls(origin=demo["base_url"], key=key, holder=one["holder"], account=one.get("account") or "")
         raise LookupError(f"nobody in {file} is {name or role} and has a key")
+
+    @classmethod
+    def of_file(cls, file: str | Path) -> "Client":
+        """Return the client that a machine keeps in a file of its own (see `made`)."""
+        me = json.loads(Path(file).read_text())
+        return cls(origin=me["origin"], key=PrivateKey.from_jwk(me["jwk"]), holder=me["holder"])
+
+    @classmethod
+    def made(cls, file: Path, *, origin: str, holder: str) -> "Client":
+        """Make a key for a holder, and keep it in a new file that only its owner may read.
+
+        Raises:
+            FileExistsError: a key that may be enrolled somewhere is not written over.
+        """
+        made = cls(origin=origin, key=PrivateKey.generate(), holder=holder)
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as kept:
+            json.dump({"origin": origin, "holder": holder, "jwk": made.key.jwk()}, kept)
+        return made
+
+    def enrol(self, label: str) -> Reply:
+        """Offer this machine's key; it signs nothing until somebody who speaks for its holder has let it in."""
+        jwk = dict(self.key.public.jwk)
+        return self.act("/v1/keys", "key_enrol", key=jwk, label=label, device="machine", code="")
 
     def order(self, kind: str, **own: Json) -> bytes:
         """Make an order's bytes. Keep them before you send them: they are the order."""
@@ -205,7 +230,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m wallet.client", description="A small client of the signed API.")
     parser.add_argument("--demo", default=str(Path(os.environ.get("VAR_DIR", "var")) / "demo.json"))
     parser.add_argument("--as", dest="name", default=None, help="whose name in the demo; the first citizen otherwise")
+    parser.add_argument("--me", type=Path, help="a machine's own file, which `enrol` makes")
     does = parser.add_subparsers(dest="does", required=True)
+    enrol = does.add_parser("enrol", help="make a key, keep it in --me, and offer it")
+    enrol.add_argument("--at", required=True, help="the service's origin")
+    enrol.add_argument("--holder", required=True, help="whose machine this is")
+    enrol.add_argument("--label", required=True, help="by which its owner will know it")
     get = does.add_parser("get", help="a signed GET")
     get.add_argument("path")
     send = does.add_parser("send", help="send the bytes of an order again, as they stand in a file")
@@ -216,10 +246,12 @@ def main(arguments: list[str]) -> int:
     receipt.add_argument("--log-key", required=True, help="the log's key, or a file with all that it had")
     does.add_parser("key", help="print whose key signs")
     chosen = parser.parse_args(arguments)
+    if chosen.does == "enrol" and chosen.me is None:
+        parser.error("enrol needs --me FILE, where the key is kept")
     try:
-        me = Client.of_demo(chosen.demo, name=chosen.name)
+        me = _me(chosen)
         content = chosen.file.read_bytes() if "file" in chosen else b""
-    except (OSError, LookupError) as fault:
+    except (OSError, LookupError, ValueError) as fault:
         print(fault, file=sys.stderr)
         return 2
     if chosen.does == "key":
@@ -228,7 +260,7 @@ def main(arguments: list[str]) -> int:
     if chosen.does == "receipt":
         return _receipt(me, content, chosen.log_key)
     try:
-        reply = me.get(chosen.path) if chosen.does == "get" else me.insist(chosen.path, content)
+        reply = _reply(me, chosen, content)
     except (NoAnswer, OSError) as fault:
         print(f"no answer: {fault}", file=sys.stderr)
         return 2
@@ -236,6 +268,21 @@ def main(arguments: list[str]) -> int:
     print(f"HTTP {reply.status}{replayed}", file=sys.stderr)
     sys.stdout.write(reply.body.decode() + "\n")
     return 0 if reply.status < 400 else 1
+
+
+def _me(chosen: argparse.Namespace) -> Client:
+    if chosen.me is None:
+        return Client.of_demo(chosen.demo, name=chosen.name)
+    if chosen.does == "enrol" and not chosen.me.exists():
+        return Client.made(chosen.me, origin=chosen.at, holder=chosen.holder)
+    return Client.of_file(chosen.me)
+
+
+def _reply(me: Client, chosen: argparse.Namespace, content: bytes) -> Reply:
+    if chosen.does == "enrol":
+        print(f"compare on the owner's page: {crypto.check_code(me.key.public.id)}", file=sys.stderr)
+        return me.enrol(chosen.label)
+    return me.get(chosen.path) if chosen.does == "get" else me.insist(chosen.path, content)
 
 
 def _receipt(me: Client, content: bytes, log_key: str) -> int:

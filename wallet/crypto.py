@@ -60,6 +60,12 @@ class PublicKey:
         return True
 
 
+def check_code(key_id: str) -> str:
+    """Return the six letters by which two screens are compared: the thumbprint's first 30 bits, in capitals."""
+    letters = [char for char in key_id.upper() if char.isalnum()]
+    return "".join(letters[:3]) + "-" + "".join(letters[3:6])
+
+
 class PrivateKey:
     """A signing key held by this process: for the small client, the demo and the tests. The service holds none."""
 

@@ -190,7 +190,7 @@ def enrol(unit: sa.Connection, claim: Claim, order: EnrolOrder, *, secret: bytes
         if person is None or person.phone is None:
             raise codes.WrongCode(param="code")
         codes.verify(unit, secret=secret, purpose=ENROL, phone=person.phone, code=order.code, now=now)
-    elif sum(_waits(key, now) for key in of(unit, holder)) >= PENDING_MAX:
+    elif sum(waits(key, now) for key in of(unit, holder)) >= PENDING_MAX:
         raise TooManyPending
     return _add(unit, holder, order, "active" if first else "pending", now=now)
 
@@ -206,9 +206,18 @@ def approve(unit: sa.Connection, claim: Claim, order: KeyOrder, *, now: datetime
     Raises:
         NotFound, NotPending.
     """
-    key = _own(unit, claim, order.key)
+    return let_in(unit, claim.signer, order.key, now=now)
+
+
+def let_in(unit: sa.Connection, holder: HolderId, key_id: str, *, now: datetime) -> Plan:
+    """Let a holder's pending key in, on the word of whoever may speak for the holder: that is for the caller to judge.
+
+    Raises:
+        NotFound, NotPending.
+    """
+    key = _own(unit, holder, key_id)
     event = states.move(states.KEY, key.state, "active")
-    if event is None or not _waits(key, now):
+    if event is None or not waits(key, now):
         raise NotPending(param="key")
     unit.execute(sa.update(tables.key).where(tables.key.c.id == key.id).values(state="active"))
     return Plan(events=(Event(type=event, subject=key.id),), answer={"id": key.id, "state": "active"})
@@ -220,7 +229,16 @@ def revoke(unit: sa.Connection, claim: Claim, order: KeyOrder, *, now: datetime)
     Raises:
         NotFound, Revoked.
     """
-    key = _own(unit, claim, order.key)
+    return shut_out(unit, claim.signer, order.key, now=now)
+
+
+def shut_out(unit: sa.Connection, holder: HolderId, key_id: str, *, now: datetime) -> Plan:
+    """Revoke a holder's key, on the word of whoever may speak for the holder: that is for the caller to judge.
+
+    Raises:
+        NotFound, Revoked.
+    """
+    key = _own(unit, holder, key_id)
     return Plan(events=(_revoke(unit, key, now=now),), answer={"id": key.id, "state": "revoked"})
 
 
@@ -232,12 +250,6 @@ def revoke_all(unit: sa.Connection, holder: HolderId, *, now: datetime) -> list[
         sa.select(keys).where(keys.c.holder == holder, keys.c.state != "revoked").order_by(keys.c.id).with_for_update()
     ).all()
     return [_revoke(unit, _key(row), now=now) for row in rows]
-
-
-def check_code(key_id: str) -> str:
-    """Return the six letters by which two screens are compared: the thumbprint's first 30 bits, in capitals."""
-    letters = [char for char in key_id.upper() if char.isalnum()]
-    return "".join(letters[:3]) + "-" + "".join(letters[3:6])
 
 
 def _add(unit: sa.Connection, holder: HolderId, order: EnrolOrder, state: str, *, now: datetime) -> Plan:
@@ -264,16 +276,17 @@ def _add(unit: sa.Connection, holder: HolderId, order: EnrolOrder, state: str, *
     )
 
 
-def _own(unit: sa.Connection, claim: Claim, key_id: str) -> Key:
+def _own(unit: sa.Connection, holder: HolderId, key_id: str) -> Key:
     row = unit.execute(
-        sa.select(tables.key).where(tables.key.c.id == key_id, tables.key.c.holder == claim.signer).with_for_update()
+        sa.select(tables.key).where(tables.key.c.id == key_id, tables.key.c.holder == holder).with_for_update()
     ).one_or_none()
     if row is None:
         raise NotFound(param="key")
     return _key(row)
 
 
-def _waits(key: Key, now: datetime) -> bool:
+def waits(key: Key, now: datetime) -> bool:
+    """Say whether a key may still be let in."""
     return key.state == "pending" and now - key.enrolled_at <= PENDING_LIFE
 
 

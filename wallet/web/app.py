@@ -202,15 +202,7 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
         purchases=next((wing.purchases for wing in wings if wing.purchases), lambda _connection, _entries: {}),
         refund=next((wing.refund for wing in wings if wing.refund), giving_back.refund),
     )
-    engines = (app.extensions["wallet"].app, app.extensions["wallet"].audit)
-    try:
-        for engine, may_execute in zip(engines, (True, False), strict=True):
-            with engine.connect() as connection:
-                guard.check(connection, may_execute=may_execute)
-    finally:
-        # Forked workers make connections of their own: one that two processes share would mix their answers.
-        for engine in engines:
-            engine.dispose()
+    _check_roles(app.extensions["wallet"])
     _languages(app)
     app.before_request(gate.enter)
     app.after_request(gate.leave)
@@ -233,6 +225,23 @@ def create(config: Config, *, log: Log | None = None, wings: Iterable[Wing] = ()
     )
     app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return app
+
+
+def _check_roles(made: State) -> None:
+    """Ask the guard about both roles, and keep no connection.
+
+    Raises:
+        guard.UnsafeRole.
+    """
+    engines = {made.app: True, made.audit: False}
+    try:
+        for engine, may_execute in engines.items():
+            with engine.connect() as connection:
+                guard.check(connection, may_execute=may_execute)
+    finally:
+        # Forked workers make connections of their own: one that two processes share would mix their answers.
+        for engine in engines:
+            engine.dispose()
 
 
 @service.get("/healthz")

@@ -9,7 +9,7 @@ from flask import Blueprint, redirect, render_template, request
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from wallet import accounts, ids, words
+from wallet import accounts, crypto, ids, words
 from wallet.accounts import Account
 from wallet.bills import find, pay, refusals
 from wallet.bills.find import Bill
@@ -242,7 +242,7 @@ def _devices_page(**told: Any) -> str:
                 "label": one.label,
                 "state": one.state,
                 "created_at": one.enrolled_at,
-                "check_code": keys.check_code(one.id),
+                "check_code": crypto.check_code(one.id),
                 "kind": one.device,
             }
             for one in mine

@@ -127,10 +127,10 @@ def enrol() -> Response:
 
 
 @door.post("/v1/keys/<key>/approvals")
-@admits(*Role)
+@admits(*(role for role in Role if role != Role.MERCHANT))
 @described(asks=KeyApproveSchema, answers=KeySchema, status=201)
 def approve(key: str) -> Response:
-    """Let a pending key in, signed by an active one of the same holder."""
+    """Let a pending key in, signed by an active one of the same holder; a merchant's machines, its owner lets in."""
     return act(KeyApproveSchema, keys.approve, KeySchema, check=partial(_same, key))
 
 
@@ -161,4 +161,4 @@ def _notify(order: EnrolOrder) -> None:
         return
     with suppress(attempts.TooMany, sms.NoProvider):  # the enrolment is done; its message may fail
         attempts.count(state().app, [(attempts.DEVICE_TOLD, person.phone)], now=now())
-        sms.send(state().config, person.phone, sms.new_device(keys.check_code(order.key.id), locale()), now=now())
+        sms.send(state().config, person.phone, sms.new_device(crypto.check_code(order.key.id), locale()), now=now())
