@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from market import speech, tally
 from market.speech import Said
-from market.tables import invoice, match, payment
+from market.tables import invoice, match, payment, resolution
 
 RECENT_MAX: Final = 20
 """On a counter's list: a busy quarter of an hour."""
@@ -34,8 +34,13 @@ COLUMNS: Final = (
     invoice.c.number,
     invoice.c.amount.label("asked"),
     match.c.how,
+    resolution.c.how.label("resolved"),
 )
-FOUND: Final = payment.outerjoin(match, match.c.payment == payment.c.entry).outerjoin(invoice, invoice.c.id == _asked)
+FOUND: Final = (
+    payment.outerjoin(match, match.c.payment == payment.c.entry)
+    .outerjoin(invoice, invoice.c.id == _asked)
+    .outerjoin(resolution, resolution.c.payment == payment.c.entry)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,8 @@ class Taking:
     asked: int | None
     how: str | None
     """How it was matched: None where it pays its invoice by the ledger, or answers none."""
+    resolved: str | None
+    """What was done about it where it is not what was asked for: accepted, rest_asked, excess_refunded, attached."""
 
     @property
     def said(self) -> Said:
@@ -83,6 +90,7 @@ class Taking:
             "difference": str(self.difference),
             "said": self.said,
             "late": self.late,
+            "resolved": self.resolved,
             "tally": tally.of(self.entry, secret=secret),
             "clips": clips,
             "words": speech.words_of(clips),

@@ -154,7 +154,15 @@ def test_a_hold_is_captured_voided_or_lapses_and_exactly_one_wins(arena: Arena, 
         "spend_all",
         "fold",
     ]
-    asked = arena.happened(tmp_path, *casts)
+    asked: History = {}
+    for attempt in range(3):  # on a busy machine whoever lapses may never get a turn: such a run says nothing of them
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        asked |= arena.happened(folder, *casts)
+        with arena.city.engine.connect() as connection:
+            lapses = "SELECT count(*) FROM ledger.resolution WHERE kind = 'lapse'"
+            if connection.exec_driver_sql(lapses).scalar_one():
+                break
     captured: dict[str, int] = defaultdict(int)
     ends: Counter[str] = Counter()
     for one in asked.values():

@@ -214,6 +214,8 @@ def test_too_little_is_let_be_with_one_tap(counter: Counter, till: Page) -> None
     expect(till.locator("#result-more")).to_have_text(f"Đã chấp nhận {dong(34_000)}, không hỏi thêm {dong(1_000)}.")
     assert till.locator("#rest").is_hidden()
     assert counter.shop.read(invoice)["state"] == "paid"
+    till.locator("#done").click()
+    expect(till.locator(".taking").first.locator(".taking-said")).to_have_text("ĐÃ CHẤP NHẬN")
 
 
 def test_too_much_is_blue_and_the_excess_given_back_with_one_tap(counter: Counter, till: Page) -> None:

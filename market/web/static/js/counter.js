@@ -168,10 +168,11 @@ async function drop() {
 // ---- takings --------------------------------------------------------------------------------------------------------
 
 function row(taking) {
-  return make("li", { className: "taking", "data-said": taking.said, "data-entry": taking.entry },
+  const said = taking.resolved && taking.said !== "exact" ? taking.resolved : taking.said;
+  return make("li", { className: "taking", "data-said": said, "data-entry": taking.entry },
     make("span", { className: "taking-at num", words: TIME.format(new Date(taking.at)) }),
     make("strong", { className: "taking-sum num", words: dong(taking.amount) }),
-    make("span", { className: "taking-said", words: words(taking.said) }),
+    make("span", { className: "taking-said", words: words(said) }),
     make("span", { className: "taking-tally code", words: taking.tally }));
 }
 
@@ -265,9 +266,10 @@ async function ask_rest() {
 /** Let a payment be that came short. */
 async function accept() {
   if (!(await settle("payment_accept", "/v1/payment-acceptances", { payment: shown.entry }))) return;
-  say($("#result-more"), words("accepted", { amount: dong(shown.amount), difference: dong(shown.difference) }));
+  say($("#result-more"), words("accepted_more", { amount: dong(shown.amount), difference: dong(shown.difference) }));
   show($("#rest"), false);
   show($("#accept"), false);
+  live.poll(); // the list says so too
   $("#done").focus({ preventScroll: true });
 }
 
