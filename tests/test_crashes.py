@@ -387,8 +387,19 @@ def at_commit(town: Town, _lock: str) -> Iterator[int]:
         owner.execute("SELECT pg_reload_conf()")
 
 
-def kill_backend(_town: Town, backend: int) -> None:
-    os.kill(backend, signal.SIGKILL)
+def kill_backend(town: Town, backend: int) -> None:
+    """Kill a backend, and wait until the server has cut everybody off for it: a moment longer it still lets people in."""
+    with town.city.database.superuser() as bystander:
+        os.kill(backend, signal.SIGKILL)
+
+        def cut_off() -> bool:
+            try:
+                bystander.execute("SELECT")
+            except psycopg.OperationalError:
+                return True
+            return False
+
+        until("PostgreSQL has noticed", cut_off)
 
 
 def stop_immediately(town: Town, _backend: int) -> None:

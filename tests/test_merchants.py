@@ -370,6 +370,13 @@ def quiet(shop: Shop) -> UUID:
     return shop.issue_point(f"Quầy {len(shop.points) + 1}")
 
 
+def test_a_page_that_begins_nowhere_is_400(owner: Visitor, shop: Shop, city: City, officers: list[Signer]) -> None:
+    """Row 22."""
+    for path in (f"/ban-hang/diem/{shop.code}/yeu-cau?truoc=x", "/ban-hang/san-pham?sau=1"):
+        assert owner.get(path).status_code == 400
+    assert Visitor(city).enter(officers[0]).get("/van-hanh/diem-ban?sau=-1").status_code == 400
+
+
 def test_an_invoice_is_cancelled_on_its_page(owner: Visitor, shop: Shop) -> None:
     invoice = shop.asks(9_000)
     path = f"/ban-hang/diem/{shop.code}/yeu-cau"

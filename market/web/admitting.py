@@ -13,7 +13,7 @@ from wallet.identity import holders
 from wallet.identity.roles import Role
 from wallet.web.fields import uuid_or_none
 from wallet.web.gate import admits
-from wallet.web.people import new_order_id, signed_in
+from wallet.web.people import new_order_id, page_begins, signed_in
 from wallet.web.state import state
 
 door = Blueprint("market_admitting", __name__)
@@ -30,8 +30,8 @@ def queue() -> str:
     wanted = request.args.get("trang-thai", "applied")
     chosen = wanted if wanted in STATES else "applied"
     words = request.args.get("q", "")[:100]
+    after = page_begins("sau")
     with state().app.connect() as connection:
-        after = uuid_or_none(request.args.get("sau", ""))
         rows = merchants.queue(connection, chosen, after=after, rows_max=ROWS + 1, words=words)
     return render_template(
         "market/admit_queue.html",

@@ -27,7 +27,7 @@ from wallet.refusal import Refusal
 from wallet.web.act import BODY_BYTES_MAX, session_acts
 from wallet.web.fields import AnswerSchema, CountField, DongField, IdField, OrderSchema, uuid_or_none
 from wallet.web.gate import admits
-from wallet.web.people import form, new_order_id, sentence, signed_in
+from wallet.web.people import form, new_order_id, page_begins, sentence, signed_in
 from wallet.web.problems import Unparseable
 from wallet.web.state import state
 
@@ -159,7 +159,7 @@ class ImportedSchema(AnswerSchema):
 @admits(Role.CITIZEN)
 def list_own() -> str:
     """Show a stall's products to who works there."""
-    query, after = request.args.get("q", "")[:100], uuid_or_none(request.args.get("sau", ""))
+    query, after = request.args.get("q", "")[:100], page_begins("sau")
     with state().app.connect() as connection:
         own, mine = _own(connection)
         rows = products.of_merchant(connection, own.merchant, query=query, after=after, rows_max=ROWS + 1)

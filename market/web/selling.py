@@ -36,7 +36,7 @@ from wallet.web import paper
 from wallet.web.act import session_acts
 from wallet.web.fields import AnswerSchema, OrderSchema, uuid_or_none
 from wallet.web.gate import admits
-from wallet.web.people import check_pin, new_order_id, sentence, signed_in, told
+from wallet.web.people import check_pin, new_order_id, page_begins, sentence, signed_in, told
 from wallet.web.problems import Unparseable, locale
 from wallet.web.send import read_amount
 from wallet.web.state import Verb, now, state
@@ -347,7 +347,7 @@ def list_invoices(code: str) -> str:
 
 def _invoices_page(connection: sa.Connection, code: str) -> dict[str, Any]:
     merchant, role = mine(connection, code)
-    before = uuid_or_none(request.args.get("truoc", ""))
+    before = page_begins("truoc")
     rows = invoices.of_merchant(connection, merchant.holder, before=before, rows_max=ROWS + 1)
     names = {point.id: point.name for point in registry.points_of(connection, merchant.holder, revoked=True)}
     return {

@@ -361,6 +361,19 @@ def new_order_id() -> str:
     return str(ids.new())
 
 
+def page_begins(name: str) -> UUID | None:
+    """Return after which row a page begins, from the address; None on the first page.
+
+    Raises:
+        problems.Unparseable: it names no row.
+    """
+    spelled = request.args.get(name, "")
+    found = uuid_or_none(spelled)
+    if spelled and found is None:
+        raise problems.Unparseable(param=name)
+    return found
+
+
 def signed_in() -> HolderId:
     """Return who is signed in, on a page whose door has made sure of it."""
     who = me()
