@@ -61,8 +61,8 @@ class Size:
     payers: int = 100
     events: int = 600
     pace: float = 20.0
-    payments: int = 600
-    rounds: int = 5
+    payments: int = 200
+    rounds: int = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
