@@ -10,6 +10,7 @@ import sys
 import time
 from typing import Final
 
+import wsgi
 from bench import stalls
 from wallet.config import ConfigError
 from wallet.run import environment, migrate, roles
@@ -34,6 +35,9 @@ def main(argv: list[str]) -> int:
         with environment.city(os.environ) as config:
             assert config.migrator_database_url is not None, "the city in var/pg has a migrator"
             migrate.upgrade(config.migrator_database_url)
+            wsgi.load_demo(
+                config, log=print
+            )  # nothing, where it is there; a city that others have filled takes no demo
             url = environment.embedded(os.environ).url(roles.database_of(config.database_url))
             stalls.fill(
                 url,
