@@ -569,6 +569,70 @@ def test_what_no_card_takes_is_given_to_the_payers_wallet_once(counter, hoa):
     assert balance(counter, hoa) == before + 20_000
 
 
+def _refused_by_the_card(counter: Counter, who: Signer) -> tuple[UUID, UUID]:
+    """A payment whose refund no card takes, and that refund."""
+    payment = _owed_back(counter, who)
+    counter.acquirer.faults.append("rejected")
+    counter.rounds()
+    (back,) = counter.refunds(payment)
+    assert (back.state, back.failure) == ("failed", "not_allowed")
+    return payment, back.id
+
+
+def test_what_the_bank_paid_back_or_may_goes_to_no_wallet_as_well(counter, hoa):
+    """A chargeback is when a refund is refused: with a stolen card it would be paid out twice."""
+    payment, back = _refused_by_the_card(counter, hoa)
+    denied = counter.acquirer.deny(payment)
+    disputes.record(counter.till, denied, cause="notice", now=clock.now())
+    operator, before = counter.city.operator(), balance(counter, hoa)
+    with pytest.raises(owed.Disputed):
+        _settle(counter, operator, back)
+    with counter.city.engine.connect() as connection:
+        assert {one.id: one.disputed for one in owed.listed(connection)}[back]
+    counter.acquirer.end_dispute(denied.ref, DisputeState.WON)
+    counter.rounds()
+    _settle(counter, operator, back)
+    assert balance(counter, hoa) == before + 20_000
+
+
+def test_a_payer_whose_wallet_is_shut_is_still_owed(counter):
+    mai = counter.city.citizen("Hồ Thị Mai")
+    _payment, back = _refused_by_the_card(counter, mai)
+    with counter.owner.begin() as owner:
+        shut = "UPDATE ledger.account SET status = %s WHERE id = %s"
+        owner.exec_driver_sql(shut, ("frozen", mai.account))
+    operator = counter.city.operator()
+    with pytest.raises(PayeeFrozen):
+        _settle(counter, operator, back)
+    with counter.city.engine.connect() as connection:
+        assert back in {one.id for one in owed.listed(connection)}
+    with counter.owner.begin() as owner:
+        owner.exec_driver_sql(shut, ("open", mai.account))
+    _settle(counter, operator, back)
+    assert balance(counter, mai) == 20_000
+
+
+def test_a_refund_that_went_after_all_is_looked_at_and_booked_no_more(counter, hoa):
+    payment = _owed_back(counter, hoa)
+    counter.rounds()
+    (back,) = counter.refunds(payment)
+    counter.acquirer.end_refund(back.ref, RefundState.FAILED)
+    counter.heard(counter.acquirer.tell(About.REFUND, back.ref, id=back.id))
+    held = counter.posted(chart.REFUNDS_PAYABLE), counter.posted(chart.CARD_PENDING)
+    counter.acquirer.end_refund(back.ref, RefundState.SUCCEEDED)
+    refunds.inquire(counter.till, back.id, cause="operator", now=clock.now())
+    assert "state_differs" in {reason for _about, reason in counter.quarantined()}
+    assert held == (counter.posted(chart.REFUNDS_PAYABLE), counter.posted(chart.CARD_PENDING))
+    assert counter.refunds(payment)[0].state == "failed"
+    by = HolderId(UUID(counter.city.operator().holder))
+
+    def set_aside(unit: sa.Connection) -> None:
+        for item in quarantine.waiting(unit):
+            quarantine.resolve(unit, item.id, how="set_aside", by=by, now=clock.now())
+
+    db.unit(counter.city.engine, set_aside)
+
+
 def test_a_refund_that_a_card_may_still_take_is_given_to_no_wallet(counter, hoa):
     payment = _owed_back(counter, hoa)
     (back,) = counter.refunds(payment)
@@ -891,7 +955,9 @@ DEEDS = {
     "card_move_untold": f"DELETE FROM ledger.event WHERE subject = {PAYMENT}::text AND type = 'card_payment.succeeded'",
     "card_pending_differs": "UPDATE cards.refund SET entry = NULL WHERE state = 'pending'",
     "card_refund_differs": "UPDATE cards.refund SET amount = amount - 1 WHERE entry IS NOT NULL",
-    "card_refund_settled_differs": "UPDATE cards.refund SET settled_entry = NULL WHERE settled_entry IS NOT NULL",
+    "card_refund_settled_differs": """
+        UPDATE cards.payment SET holder = (SELECT holder FROM ledger.account WHERE code = 'agency' LIMIT 1)
+        WHERE id IN (SELECT payment FROM cards.refund WHERE settled_entry IS NOT NULL)""",
     "card_owed_differs": "UPDATE cards.refund SET settled_entry = NULL WHERE settled_entry IS NOT NULL",
     "card_refund_too_much": "UPDATE cards.refund SET amount = 1000000000",
     "card_dispute_differs": "UPDATE cards.dispute SET amount = amount - 1",

@@ -7,7 +7,7 @@
     reply = me.act("/v1/bill-payments", "bill_payment", payer=me.account, bills=[seen])
 
 From a shell:  python -m wallet.client [--as NAME | --me FILE] get PATH | send PATH FILE | receipt FILE --log-key KEY | key
-               python -m wallet.client --me FILE enrol --at ORIGIN --holder ID --label TEXT
+               python -m wallet.client --me FILE enrol --at ORIGIN --holder ID --code CODE --label TEXT
 
 Words   An order's bytes are made once and kept; a retry signs the headers anew, never the body.
 Source  RFC 9421 (signatures), RFC 9530 (Content-Digest), RFC 8785 (canonical JSON).
@@ -104,10 +104,13 @@ class Client:
             json.dump({"origin": origin, "holder": holder, "jwk": made.key.jwk()}, kept)
         return made
 
-    def enrol(self, label: str) -> Reply:
-        """Offer this machine's key; it signs nothing until somebody who speaks for its holder has let it in."""
+    def enrol(self, label: str, *, code: str = "") -> Reply:
+        """Offer this machine's key; it signs nothing until somebody who speaks for its holder has let it in.
+
+        `code` stands on the page of a merchant's owner.
+        """
         jwk = dict(self.key.public.jwk)
-        return self.act("/v1/keys", "key_enrol", key=jwk, label=label, device="machine", code="")
+        return self.act("/v1/keys", "key_enrol", key=jwk, label=label, device="machine", code=code)
 
     def order(self, kind: str, **own: Json) -> bytes:
         """Make an order's bytes. Keep them before you send them: they are the order."""
@@ -236,6 +239,7 @@ def main(arguments: list[str]) -> int:
     enrol.add_argument("--at", required=True, help="the service's origin")
     enrol.add_argument("--holder", required=True, help="whose machine this is")
     enrol.add_argument("--label", required=True, help="by which its owner will know it")
+    enrol.add_argument("--code", default="", help="the code on the page of a merchant's owner")
     get = does.add_parser("get", help="a signed GET")
     get.add_argument("path")
     send = does.add_parser("send", help="send the bytes of an order again, as they stand in a file")
@@ -275,13 +279,16 @@ def _me(chosen: argparse.Namespace) -> Client:
         return Client.of_demo(chosen.demo, name=chosen.name)
     if chosen.does == "enrol" and not chosen.me.exists():
         return Client.made(chosen.me, origin=chosen.at, holder=chosen.holder)
-    return Client.of_file(chosen.me)
+    me = Client.of_file(chosen.me)
+    if chosen.does == "enrol" and (me.origin, me.holder) != (chosen.at, chosen.holder):
+        raise ValueError(f"{chosen.me} holds the key of {me.holder} at {me.origin}: name another file")
+    return me
 
 
 def _reply(me: Client, chosen: argparse.Namespace, content: bytes) -> Reply:
     if chosen.does == "enrol":
         print(f"compare on the owner's page: {crypto.check_code(me.key.public.id)}", file=sys.stderr)
-        return me.enrol(chosen.label)
+        return me.enrol(chosen.label, code=chosen.code)
     return me.get(chosen.path) if chosen.does == "get" else me.insist(chosen.path, content)
 
 

@@ -1,4 +1,4 @@
-"""Refunds that no card would take may go to their payer's wallet, by an operator's order.
+"""Refunds that no card would take may go to their payer's wallet, by an operator's order; one that went all the same is told.
 
 Revision ID: 0013
 Revises: 0012
@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Keep which entry gave the money to the wallet, and let the ledger book it."""
     op.execute(SETTLED)
     op.execute(FLOW)
+    op.execute(REASON)
 
 
 def downgrade() -> None:
@@ -37,4 +38,10 @@ CREATE INDEX refund_owed_idx ON cards.refund (made_at) WHERE state = 'failed' AN
 FLOW = """
 INSERT INTO ledger.flow (kind, authority, order_kind, debit, credit, debit_of) VALUES
     ('card_refund_settled', 'officer_order', 'card_refund_settle', 'refunds_payable', 'wallet', 'house');
+"""
+
+REASON = """
+ALTER TABLE cards.quarantine
+    DROP CONSTRAINT quarantine_reason_check,
+    ADD CONSTRAINT quarantine_reason_check CHECK (reason IN ('unknown', 'denied', 'other_account', 'wrong_mode', 'amount_differs', 'currency_differs', 'id_differs', 'state_differs'));
 """

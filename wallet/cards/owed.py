@@ -24,6 +24,13 @@ KIND: Final = "card_refund_settled"
 LISTED_MAX: Final = 100
 
 
+class Disputed(Refusal):
+    """The card's holder denies the payment, and their bank has given the money back or may."""
+
+    code = "card_refund_disputed"
+    status = 409
+
+
 class NotOwed(Refusal):
     """There is no such refund, a card may still take it, or it has been given to its payer."""
 
@@ -51,14 +58,19 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """A refund that no card would take. `failure` is the acquirer's word for why."""
+    """A refund that no card would take, and of what. `failure` is the acquirer's word for why; `disputed`: its card's holder
+    denies the payment, and did not lose.
+    """
 
     id: UUID
     payment: UUID
     holder: HolderId
     amount: Dong
+    purpose: str
+    last4: str | None
     failure: str | None
     made_at: datetime
+    disputed: bool
 
 
 def listed(connection: sa.Connection) -> list[Owed]:
@@ -78,7 +90,7 @@ def settle(unit: sa.Connection, _claim: Claim, order: SettleOrder, *, now: datet
         now: aware UTC, read once at the door.
 
     Raises:
-        NotOwed. accounts.NotFound: the payer has no wallet. PayeeFrozen, PayeeClosed: it takes no money now.
+        NotOwed, Disputed. accounts.NotFound: the payer has no wallet. PayeeFrozen, PayeeClosed: it takes no money now.
     """
     table = tables.refund
     mine = _query().where(table.c.id == order.refund, table.c.state == "failed", table.c.settled_entry.is_(None))
@@ -86,6 +98,8 @@ def settle(unit: sa.Connection, _claim: Claim, order: SettleOrder, *, now: datet
     if row is None:
         raise NotOwed(param="refund")
     owed = Owed(**row._mapping)
+    if owed.disputed:
+        raise Disputed(param="refund")
     wallet = accounts.wallet_of(unit, owed.holder)
     if wallet is None:
         raise accounts.NotFound(param="refund")
@@ -100,7 +114,17 @@ def settle(unit: sa.Connection, _claim: Claim, order: SettleOrder, *, now: datet
 
 
 def _query() -> sa.Select[Any]:
-    refund, payment = tables.refund, tables.payment
+    refund, payment, dispute = tables.refund, tables.payment, tables.dispute
+    over = ("closed", "won")
+    disputed = sa.exists().where(dispute.c.payment == payment.c.id, dispute.c.state.not_in(over)).label("disputed")
     return sa.select(
-        refund.c.id, refund.c.payment, payment.c.holder, refund.c.amount, refund.c.failure, refund.c.made_at
+        refund.c.id,
+        refund.c.payment,
+        payment.c.holder,
+        refund.c.amount,
+        payment.c.purpose,
+        payment.c.last4,
+        refund.c.failure,
+        refund.c.made_at,
+        disputed,
     ).join(payment, payment.c.id == refund.c.payment)

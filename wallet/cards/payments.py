@@ -262,6 +262,13 @@ def of_ref(connection: sa.Connection, acquirer: str, *, ref: str, id: UUID | Non
     return Payment(**rows[0]._mapping) if rows else None
 
 
+def has_paid(connection: sa.Connection, holder: HolderId, target: UUID) -> bool:
+    """Say whether a card of a holder's has paid something, whether or not the money went back."""
+    table = tables.payment.c
+    paid = sa.exists().where(table.holder == holder, table.target == target, table.entry.is_not(None))
+    return bool(connection.execute(sa.select(paid)).scalar_one())
+
+
 def recent(connection: sa.Connection, holder: HolderId) -> list[Payment]:
     """Return a holder's payments by card, newest first."""
     mine = _query().where(tables.payment.c.holder == holder)

@@ -15,7 +15,9 @@ from wallet.events import Event
 from wallet.ids import HolderId
 from wallet.refusal import Refusal
 
-Reason = Literal["unknown", "denied", "other_account", "wrong_mode", "amount_differs", "currency_differs", "id_differs"]
+Reason = Literal[
+    "unknown", "denied", "other_account", "wrong_mode", "amount_differs", "currency_differs", "id_differs", "state_differs"
+]  # fmt: skip
 
 LISTED_MAX: Final = 100
 

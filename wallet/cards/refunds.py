@@ -45,6 +45,7 @@ class Refund:
     cause: str
     state: str
     ref: str | None
+    failure: str | None
     made_at: datetime
     called_at: datetime | None
     asked_at: datetime | None
@@ -184,7 +185,23 @@ def record(till: Till, refund: UUID, seen: gate.Refund, *, cause: str, now: date
                 unit, till.name, reason, said=said, now=now, about="refund", subject=seen.ref, payment=ours.payment
             )
             return
-        failure = seen.failure_code or None
+        if ours.state == "failed":
+            # It is owed otherwise by now, and perhaps given: money that went all the same is for a person to look at.
+            if seen.state in _WENT:
+                said = {"amount": str(seen.amount), "state": seen.state}
+                subject, payment = seen.ref, ours.payment
+                quarantine.put(
+                    unit,
+                    till.name,
+                    "state_differs",
+                    said=said,
+                    now=now,
+                    about="refund",
+                    subject=subject,
+                    payment=payment,
+                )
+            return
+        failure = seen.failure_code or ours.failure
         unit.execute(
             sa.update(tables.refund)
             .where(tables.refund.c.id == refund)
@@ -194,7 +211,7 @@ def record(till: Till, refund: UUID, seen: gate.Refund, *, cause: str, now: date
             _left(unit, till, ours, now=now)
         if seen.state in _WENT and seen.state != ours.state:
             payments.move(unit, "refund", refund, str(seen.state), cause=cause, now=now)
-        elif seen.state not in _WENT and ours.state != "failed":
+        elif seen.state not in _WENT:
             owed = _owed(unit, till, ours, source=clearing(unit, till.name), now=now)
             payments.move(unit, "refund", refund, "failed", cause=cause, now=now, entry=owed)
 
@@ -215,8 +232,9 @@ def _owed(unit: sa.Connection, till: Till, ours: Refund, *, source: AccountId, n
 
 
 def _impossible(unit: sa.Connection, till: Till, refund: UUID, cause: str, *, now: datetime) -> None:
-    """Book that the acquirer will not send the money back at all."""
+    """Book that the acquirer will not send the money back at all, and keep its word for why."""
     ours = by_id(unit, refund)
+    unit.execute(sa.update(tables.refund).where(tables.refund.c.id == refund).values(failure=cause))
     owed = _owed(unit, till, ours, source=house(unit, chart.CARD_PENDING), now=now)
     moved = payments.move(unit, "refund", refund, "failed", cause=cause, now=now, entry=owed)
     assert moved, "only a refund that was just asked for is rejected"
@@ -245,7 +263,7 @@ def _book(
 
 def _query() -> sa.Select[Any]:
     table = tables.refund
-    named = [c for c in table.c if c.name not in ("of_entry", "failure", "failed_entry")]
+    named = [c for c in table.c if c.name not in ("of_entry", "failed_entry")]
     return sa.select(*named, tables.payment.c.ref.label("payment_ref")).join(
         tables.payment, tables.payment.c.id == table.c.payment
     )

@@ -468,8 +468,8 @@ def _asking() -> Iterator[None]:
 
 def _meaning(error: stripe.StripeError) -> Exception:
     code, status = str(error.code or ""), error.http_status
-    if status in (409, 429):
-        return Busy(code or str(status))
+    if status in (401, 403, 409, 429):
+        return Busy(code or str(status))  # nothing was done; a key that is being changed is no word about a card
     # An APIError is an answer that is not of Stripe's shape, as a proxy gives one: its 404 says nothing of a payment.
     if isinstance(error, (stripe.APIConnectionError, stripe.APIError)) or status is None or status >= 500:
         return InDoubt(f"{type(error).__name__}: {status or 'no answer'}")

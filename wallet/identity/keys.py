@@ -6,14 +6,15 @@ Words   A browser's key never leaves it; a machine's lies on a server. A pending
 Source  RFC 7638 (a key's id is its thumbprint, so it can never name another key).
 """
 
+import hmac
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from wallet import crypto, states
+from wallet import clock, crypto, states
 from wallet.canonical import Json
 from wallet.crypto import PublicKey
 from wallet.events import Event
@@ -27,6 +28,9 @@ PENDING_MAX: Final = 5
 PENDING_LIFE: Final = timedelta(days=1)
 """How long a key waits for approval; then it is as good as never enrolled."""
 LABEL_CHARS_MAX: Final = 60
+WELCOME_CHARS: Final = 8
+WELCOME_LETTERS: Final = "ACDEFGHJKLMNPQRTUVWXY3479"
+_WELCOME: Final = b"machine's welcome v1\0"
 ENROL: Final = "enrol"
 """The purpose of the one-time code that lets a first browser in."""
 
@@ -250,6 +254,30 @@ def revoke_all(unit: sa.Connection, holder: HolderId, *, now: datetime) -> list[
         sa.select(keys).where(keys.c.holder == holder, keys.c.state != "revoked").order_by(keys.c.id).with_for_update()
     ).all()
     return [_revoke(unit, _key(row), now=now) for row in rows]
+
+
+def welcome(holder: HolderId, day: date, *, secret: bytes) -> str:
+    """Return the code by which a machine of a holder's may offer its key on a day: who knows the holder's id alone may not.
+
+    Args:
+        holder: whose machine it would be.
+        day: of the city's.
+        secret: the service's own.
+    """
+    key = hmac.digest(secret, _WELCOME, "sha256")
+    drawn = int.from_bytes(hmac.digest(key, holder.bytes + day.isoformat().encode(), "sha256"))
+    letters = []
+    for _ in range(WELCOME_CHARS):
+        drawn, place = divmod(drawn, len(WELCOME_LETTERS))
+        letters.append(WELCOME_LETTERS[place])
+    return "".join(letters)
+
+
+def is_welcome(code: str, holder: HolderId, *, secret: bytes, now: datetime) -> bool:
+    """Say whether a code lets a machine offer its key: today's, or yesterday's."""
+    today = clock.day_of(now)
+    codes_ = [welcome(holder, day, secret=secret) for day in (today, today - timedelta(days=1))]
+    return any(hmac.compare_digest(code.encode(), one.encode()) for one in codes_)
 
 
 def _add(unit: sa.Connection, holder: HolderId, order: EnrolOrder, state: str, *, now: datetime) -> Plan:

@@ -170,4 +170,5 @@ def _reasons() -> dict[str, str]:
         "amount_differs": _("Số tiền khác lệnh đã ký"),
         "currency_differs": _("Loại tiền khác đồng Việt Nam"),
         "id_differs": _("Mã khác lệnh đã ký"),
+        "state_differs": _("Tiền hoàn đã đi, tuy trước đó được báo là không đi"),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from flask import Blueprint, Response, request
 from marshmallow import fields, validate
@@ -11,7 +11,7 @@ from marshmallow import fields, validate
 from wallet import crypto, db, text
 from wallet.crypto import BadKey, PublicKey
 from wallet.gates import sms
-from wallet.identity import attempts, holders, keys, sessions
+from wallet.identity import attempts, codes, holders, keys, roles, sessions
 from wallet.identity.keys import EnrolOrder, KeyOrder
 from wallet.identity.roles import Role
 from wallet.ids import HolderId, OrderId
@@ -24,7 +24,7 @@ from wallet.web.state import now, state
 
 door = Blueprint("keys", __name__)
 
-_KEY_ID = "^[A-Za-z0-9_-]{43}$"
+KEY_ID: Final = "^[A-Za-z0-9_-]{43}$"
 
 
 class JwkSchema(Strict):
@@ -47,7 +47,10 @@ class KeyEnrolSchema(OrderSchema):
     code = fields.String(
         load_default="",
         validate=validate.Length(max=10),
-        metadata={"description": "The one-time code of a first browser; empty: an active key shall approve."},
+        metadata={
+            "description": "The one-time code of a first browser; for a merchant's machine the one on its owner's page;"
+            " empty: an active key shall approve."
+        },
     )
 
     def make(self, id: OrderId, own: Mapping[str, Any]) -> EnrolOrder:
@@ -59,7 +62,7 @@ class KeyEnrolSchema(OrderSchema):
 class KeyOrderSchema(OrderSchema):
     """An order about one key, named in the path and, so that the signature covers it twice, in the body."""
 
-    key = fields.String(required=True, validate=validate.Regexp(_KEY_ID))
+    key = fields.String(required=True, validate=validate.Regexp(KEY_ID))
 
     def make(self, id: OrderId, own: Mapping[str, Any]) -> KeyOrder:
         """Make the frozen order."""
@@ -109,6 +112,8 @@ def enrol() -> Response:
 
     def check(order: EnrolOrder, signer: HolderId) -> None:
         enrolled.append(order)
+        if order.device == "machine":
+            _must_be_welcome(order, signer)
         attempts.count(state().app, [(attempts.KEYS_OFFERED, str(signer))], now=now())
         if order.device == "browser":
             # A browser enrols from a page of its holder's; a stranger could else spend their tries and their places.
@@ -124,6 +129,18 @@ def enrol() -> Response:
     if response.status_code == 201 and "Idempotent-Replayed" not in response.headers:
         _notify(enrolled[0])
     return response
+
+
+def _must_be_welcome(order: EnrolOrder, signer: HolderId) -> None:
+    """Refuse a merchant's machine without the code on its owner's page: a merchant's id stands in every code it shows.
+
+    Raises:
+        codes.WrongCode: not counted, so that nobody else's tries keep the real machine out. A guess is one in 10¹¹.
+    """
+    with state().app.connect() as connection:
+        is_merchant = any(one.role == Role.MERCHANT for one in roles.of(connection, signer))
+    if is_merchant and not keys.is_welcome(order.code, signer, secret=state().config.server_secret, now=now()):
+        raise codes.WrongCode(param="code")
 
 
 @door.post("/v1/keys/<key>/approvals")

@@ -234,7 +234,10 @@ def confirm_payment() -> str | Response:
 def show_bill(connection: sa.Connection, target: UUID) -> Shown | None:
     """Show a bill that a card pays, to a citizen who may see it."""
     holder = signed_in()
-    found = views.bills(connection, find.visible(connection, [target], holder, now=now()), viewer=holder)
+    seen = find.visible(connection, [target], holder, now=now())
+    if not seen and payments.has_paid(connection, holder, target):
+        seen = find.by_ids(connection, [target], now=now())  # who paid for another keeps what shows it
+    found = views.bills(connection, seen, viewer=holder)
     if not found:
         return None
     return Shown(
