@@ -311,6 +311,8 @@ def by_id(connection: sa.Connection, invoice: UUID) -> Invoice | None:
 
 def by_number(connection: sa.Connection, number: str, *, point: UUID | None = None) -> Invoice | None:
     """Find an invoice by its number; with `point`, as its code names both: one at another point is none."""
+    if not (number.isascii() and number.isalnum()):
+        return None
     found = _one(connection, tables.invoice.c.number == number)
     return found if found and point in (None, found.point) else None
 

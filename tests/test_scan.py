@@ -255,6 +255,12 @@ def test_what_reads_codes_comes_from_here_and_as_what_it_is(phone: Visitor) -> N
         assert (reply.status_code, reply.content_type) == (200, "application/wasm")
 
 
+@pytest.mark.parametrize("number", ["%00", "A%00BCDEFGHI", "%25", "ê" * 10])
+def test_a_number_that_no_invoice_can_have_is_not_found(phone: Visitor, number: str) -> None:
+    """Not an error of the database."""
+    assert phone.get(f"/quet/xac-nhan?hoa-don={number}").status_code == 404
+
+
 @pytest.mark.parametrize("typed", ["", "abc", "-5", "1.25", "0", "1e5", "٣٥", "9" * 20])
 def test_an_amount_that_is_none_is_asked_for_again(phone: Visitor, stall: Shop, typed: str) -> None:
     reply = phone.post(f"/quet/diem/{stall.point.serial}", {"so-tien": typed})
