@@ -178,6 +178,7 @@ PAGES: dict[str, tuple[str, str]] = {
     "selling, new product": ("seller", "/ban-hang/san-pham/moi?gian={shop}"),
     "selling, spreadsheet": ("seller", "/ban-hang/nhap?gian={shop}"),
     "selling, refund to sign": ("seller", "/ban-hang/diem/{shop}/hoan/ky/{prepared}"),
+    "selling, machines": ("seller", "/ban-hang/diem/{shop}/may"),
     "sticker": ("nobody", "/q/{serial}"),
     "sticker, genuine": ("nobody", "{checked}"),
     "merchants": ("operator", "/van-hanh/diem-ban?trang-thai=approved"),
