@@ -374,6 +374,10 @@ def furnish(house: House) -> Furnished:
     rooms = {
         name: house.context(reduced_motion="reduce").new_page() for name in (*people, "nobody", "opening", "opened")
     }
+    for room in rooms.values():
+        room.add_init_script(
+            "window.setInterval = () => 0;"
+        )  # a page that loads itself anew is gone while it is measured
     for name, signer in people.items():
         house.sign_in(rooms[name].context, signer)
     house.enrol(rooms["citizen"], hoa)
